@@ -1,0 +1,2 @@
+//! keystile
+fn main() {}

@@ -1,0 +1,1 @@
+//! The gateway: gRPC, HTTP, admin, reload, configuration

@@ -1,0 +1,214 @@
+//! Names that come from outside: each is bounded and safe to print before anything else sees it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text cannot be the name it was given as.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing was given.
+    #[error("{what} is empty; expected 1 to {max} visible ASCII characters")]
+    Empty {
+        /// Which name.
+        what: &'static str,
+        /// Its greatest length in bytes.
+        max: usize,
+    },
+    /// Too long.
+    #[error("{what} has {found} bytes; expected at most {max}")]
+    TooLong {
+        /// Which name.
+        what: &'static str,
+        /// Its length in bytes.
+        found: usize,
+        /// Its greatest length in bytes.
+        max: usize,
+    },
+    /// Something that is not visible ASCII.
+    #[error("{what} has the byte 0x{byte:02x} at offset {offset}; expected visible ASCII only")]
+    NotVisible {
+        /// Which name.
+        what: &'static str,
+        /// The first byte that is not allowed.
+        byte: u8,
+        /// Where it stands.
+        offset: usize,
+    },
+}
+
+fn visible(what: &'static str, text: &str, max: usize) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty { what, max });
+    }
+    if text.len() > max {
+        return Err(NameError::TooLong { what, found: text.len(), max });
+    }
+    match text.bytes().enumerate().find(|(_, byte)| !byte.is_ascii_graphic()) {
+        Some((offset, byte)) => Err(NameError::NotVisible { what, byte, offset }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The greatest length in bytes.
+            pub const MAX: usize = $max;
+
+            /// Checks `text` and takes it verbatim.
+            pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+                let text = text.into();
+                visible($what, &text, Self::MAX)?;
+                Ok(Self(text))
+            }
+
+            /// The text, verbatim.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// Key id (RFC 7515 section 4.1.4): opaque to the verifier, 1 to 128 visible ASCII characters.
+    Kid,
+    "kid",
+    128
+);
+name!(
+    /// The gateway identity's name: `iss` and `aud` are `openshell-gateway:<gateway_id>`.
+    GatewayId,
+    "gateway_id",
+    128
+);
+name!(
+    /// What makes an operation idempotent: run again with the same id, it reports the first outcome.
+    RequestId,
+    "request id",
+    128
+);
+name!(
+    /// One running gateway process.
+    ReplicaId,
+    "replica id",
+    128
+);
+
+impl Kid {
+    /// The first eight characters: what people are shown where the whole would be too long.
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or(&self.0)
+    }
+}
+
+impl GatewayId {
+    /// The value of `iss` and `aud` in the tokens of this gateway identity.
+    pub fn issuer(&self) -> String {
+        format!("openshell-gateway:{self}")
+    }
+}
+
+/// Thirty-two bytes written as 64 lowercase hexadecimal digits.
+macro_rules! hex32 {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(pub [u8; 32]);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                parse_hex32(&text).map(Self).ok_or_else(|| {
+                    format!("{} must be 64 lowercase hexadecimal digits, found {} bytes of text", $what, text.len())
+                })
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    };
+}
+
+hex32!(
+    /// SHA-256 of a manifest's stored bytes. Computed by the store: this crate holds no cryptography.
+    Digest,
+    "digest"
+);
+hex32!(
+    /// The raw public key of an Ed25519 key pair (RFC 8032 section 5.1.5).
+    PublicKey,
+    "public key"
+);
+
+fn parse_hex32(text: &str) -> Option<[u8; 32]> {
+    let text = text.as_bytes();
+    if text.len() != 64 {
+        return None;
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}

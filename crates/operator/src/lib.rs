@@ -1,0 +1,1 @@
+//! Rotate, roll back, revoke and reconcile against a store: the library behind the operator's verbs

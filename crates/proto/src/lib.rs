@@ -1,0 +1,1 @@
+//! Generated gRPC types of `openshell.v1` and `keystile.v1`.

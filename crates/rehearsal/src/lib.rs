@@ -1,0 +1,1 @@
+//! Fleets on loopback, faults, verdict and picture

@@ -1,0 +1,1 @@
+//! The client inside a sandbox: obtain, renew and present the token

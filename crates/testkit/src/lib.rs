@@ -1,0 +1,1 @@
+//! Fakes for tests only: clock, store faults, entropy, token forger
