@@ -31,7 +31,7 @@ pub struct Policy {
     pub rotate_every: Option<u64>,
     /// How long the private key of a superseded key is kept for a rollback.
     pub rollback_custody: u64,
-    /// The most keys that the keyring may hold, 2 to 8.
+    /// The most keys that the keyring may hold, 3 to 8; one place is kept for a revocation.
     pub max_keys: u64,
     /// Greatest age of a lineage of refreshes; older ones must bootstrap again. Absent is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +127,7 @@ pub const MEMBERS: &[Member] = &[
     member!(rotation_due_after, 0, 3650 * DAY, "age of the active key from which rotation is due; 0: never"),
     member!(optional rotate_every, 1, 3650 * DAY, "age of the active key from which reconcile rotates"),
     member!(rollback_custody, 0, 90 * DAY, "how long a superseded private key is kept for rollback"),
-    member!(max_keys, 2, 8, "the most keys that the keyring may hold"),
+    member!(max_keys, 3, 8, "the most keys that the keyring may hold; one place is kept for a revocation"),
     member!(optional max_lineage_age, 1, 3650 * DAY, "greatest age of a lineage of refreshes"),
 ];
 

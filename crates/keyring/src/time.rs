@@ -16,11 +16,13 @@ impl UnixTime {
     pub const EPOCH: Self = Self(0);
 
     /// This instant `seconds` later.
+    #[must_use]
     pub fn plus(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
     /// This instant `seconds` earlier, not before the epoch.
+    #[must_use]
     pub fn minus(self, seconds: u64) -> Self {
         Self(self.0.saturating_sub(seconds))
     }

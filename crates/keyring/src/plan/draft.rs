@@ -1,0 +1,304 @@
+//! A plan in the making: the next manifest, and the rules that every verb shares.
+
+use crate::check;
+use crate::ident::{Kid, RequestId};
+use crate::manifest::{
+    Activation, Alg, Change, DoneRequest, End, Key, Lifetime, Manifest, PrivateState, Superseded, Tombstone,
+    limits,
+};
+use crate::plan::{Base, Candidate, Context, Impact, Plan, Request};
+use crate::policy::Maxima;
+use crate::refusal::{Code, Refusal};
+use crate::report::ReplicaReport;
+use crate::time::{UnixTime, in_words};
+
+/// The next manifest while a verb changes it.
+pub(super) struct Draft<'a> {
+    /// The manifest that is replaced.
+    pub(super) before: &'a Manifest,
+    /// The manifest that replaces it.
+    pub(super) next: Manifest,
+    /// The later of the operator's clock and the last change.
+    pub(super) now: UnixTime,
+    /// The largest bounds that a replica may still apply.
+    pub(super) maxima: Maxima,
+    pub(super) reports: &'a [ReplicaReport],
+    pub(super) request: &'a Request,
+    base: Base,
+    candidate: Option<&'a Candidate>,
+    takes_candidate: bool,
+    no_rollback: bool,
+}
+
+/// Whether a key is needed so badly that it may take the last place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    Ordinary,
+    Emergency,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins a plan, if the operator's clock allows one.
+    pub(super) fn begin(
+        before: &'a Manifest,
+        request: &'a Request,
+        context: &Context<'a>,
+    ) -> Result<Self, Refusal> {
+        for (what, text) in [("the actor", Some(&request.actor)), ("the reason", request.reason.as_ref())] {
+            if let Some(found) = text.map(String::len).filter(|found| *found > limits::TEXT_BYTES) {
+                return Err(Refusal::new(
+                    Code::ManifestFull,
+                    format!("{what} has {found} bytes; expected at most {}", limits::TEXT_BYTES),
+                    "shorten it",
+                ));
+            }
+        }
+        let skew = before.policy.max_skew;
+        let ahead = before.changed_at().since(context.now);
+        if ahead > skew {
+            return Err(Refusal::new(
+                Code::ClockBehind,
+                format!(
+                    "the last change lies {} after this clock; max_skew is {}",
+                    in_words(ahead),
+                    in_words(skew)
+                ),
+                "set this machine's clock right, then run the command again",
+            ));
+        }
+        let now = context.now.max(before.changed_at());
+        let mut next = before.clone();
+        next.generation += 1;
+        next.previous = Some(context.digest);
+        next.policy_before = before.policy_before.filter(|former| now <= former.until);
+        Ok(Self {
+            before,
+            next,
+            now,
+            maxima: before.maxima(now),
+            reports: context.reports,
+            request,
+            base: Base { generation: before.generation, digest: context.digest },
+            candidate: context.candidate,
+            takes_candidate: false,
+            no_rollback: false,
+        })
+    }
+
+    /// Adds the candidate as a key without an activation. An ordinary rotation leaves one place for
+    /// the replacement that a revocation needs.
+    pub(super) fn add_key(&mut self, urgency: Urgency) -> Result<Kid, Refusal> {
+        let candidate = self.candidate.ok_or_else(|| {
+            Refusal::new(
+                Code::NoSigner,
+                "the plan needs a fresh key, and none was offered",
+                "offer a candidate",
+            )
+        })?;
+        if self.before.key(&candidate.kid).is_some() || self.before.tombstone(&candidate.kid).is_some() {
+            return Err(Refusal::new(
+                Code::KidReused,
+                format!("kid {} is, or was, the kid of another key of this keyring", candidate.kid),
+                "give the key another kid, or let Keystile make one",
+            ));
+        }
+        let held = self.before.keys.len() as u64;
+        let reserved = u64::from(urgency == Urgency::Ordinary);
+        if held + reserved >= self.before.policy.max_keys {
+            return Err(self.keyring_full(held, reserved));
+        }
+        self.next.keys.push(new_key(candidate, self.now));
+        self.takes_candidate = true;
+        Ok(candidate.kid.clone())
+    }
+
+    fn keyring_full(&self, held: u64, reserved: u64) -> Refusal {
+        let ends = self.before.keys.iter().filter(|key| !self.before.signs_now_or_later(&key.kid, self.now));
+        let first = ends.filter_map(|key| key.superseded?.accept_until).min();
+        let wait = first.map_or_else(
+            || "set a deadline for an old key: keystile retire KID --at INSTANT".to_owned(),
+            |at| {
+                format!(
+                    "wait {} for the oldest key to retire, then run: keystile prune",
+                    in_words(at.since(self.now))
+                )
+            },
+        );
+        let kept = if reserved == 0 { "" } else { ", and one place is kept for a revocation" };
+        let found =
+            format!("the keyring holds {held} keys; max_keys is {}{kept}", self.before.policy.max_keys);
+        Refusal::new(Code::KeyringFull, found, wait)
+    }
+
+    /// Lets `kid` sign from `from` on, and raises what it may put on a token.
+    pub(super) fn activate(&mut self, kid: &Kid, from: UnixTime) {
+        let at = self.next.timeline.partition_point(|activation| activation.from <= from);
+        self.next.timeline.insert(at, Activation { from, kid: kid.clone() });
+        let ttl = self.next.policy.token_ttl;
+        if let Some(key) = self.next.key_mut(kid) {
+            raise_lifetime(key, ttl);
+        }
+    }
+
+    /// Ends custody of the superseded private key as soon as no clock needs it any more.
+    pub(super) fn without_rollback(&mut self, no_rollback: bool) {
+        self.no_rollback = no_rollback;
+    }
+
+    /// Drops a key; its kid is never used again.
+    pub(super) fn bury(&mut self, kid: &Kid, end: End, at: UnixTime) -> Result<(), Refusal> {
+        let Some(index) = self.next.keys.iter().position(|key| key.kid == *kid) else {
+            return Ok(());
+        };
+        let key = self.next.keys.remove(index);
+        self.next.timeline.retain(|activation| activation.kid != *kid);
+        let signed = self.before.first_activation(kid).is_some();
+        let named_until = match key.superseded.and_then(|superseded| superseded.accept_until) {
+            Some(until) => key.bounded_lifetime().map(|_| until),
+            None if signed => None,
+            None => Some(at),
+        };
+        self.next.tombstones.push(Tombstone { kid: key.kid, end, at, named_until });
+        self.trim_tombstones()
+    }
+
+    fn trim_tombstones(&mut self) -> Result<(), Refusal> {
+        while self.next.tombstones.len() > limits::TOMBSTONES {
+            let nameless = |stone: &Tombstone| stone.named_until.is_some_and(|until| until < self.now);
+            let Some(oldest) = self.next.tombstones.iter().position(nameless) else {
+                return Err(Refusal::new(
+                    Code::ManifestFull,
+                    format!(
+                        "{} kids are remembered as gone, and tokens may still name each",
+                        limits::TOMBSTONES
+                    ),
+                    "wait until the tokens of the oldest have expired, then run the command again",
+                ));
+            };
+            self.next.tombstones.remove(oldest);
+        }
+        Ok(())
+    }
+
+    /// Remembers the request as done with this plan.
+    pub(super) fn done(&mut self, request_id: Option<&RequestId>, kid: Option<&Kid>) {
+        let Some(request_id) = request_id else {
+            return;
+        };
+        self.next.requests.push(DoneRequest {
+            request_id: request_id.clone(),
+            verb: self.request.verb.name().to_owned(),
+            generation: self.next.generation,
+            at: self.now,
+            kid: kid.cloned(),
+        });
+        let excess = self.next.requests.len().saturating_sub(limits::REQUESTS);
+        self.next.requests.drain(..excess);
+    }
+
+    /// Finishes the plan: bounds, history, and the postcondition that every plan must meet.
+    pub(super) fn finish(mut self, impact: Impact) -> Result<Plan, Refusal> {
+        let custody = self.no_rollback.then_some(self.maxima.skew);
+        bound(&mut self.next, self.before, self.maxima, custody);
+        self.next.history.push(Change {
+            generation: self.next.generation,
+            at: self.now,
+            verb: self.request.verb.name().to_owned(),
+            actor: self.request.actor.clone(),
+            reason: self.request.reason.clone(),
+            request_id: self.request.request_id.clone(),
+        });
+        let excess = self.next.history.len().saturating_sub(limits::HISTORY);
+        self.next.history.drain(..excess);
+        check::postcondition(&self.next, self.now).map_err(|violation| would_break(&violation))?;
+        Ok(Plan {
+            verb: self.request.verb.name(),
+            planned_at: self.now,
+            base: Some(self.base),
+            next: self.next,
+            takes_candidate: self.takes_candidate,
+            impact,
+        })
+    }
+
+    /// The key that signs at the plan's instant.
+    pub(super) fn active(&self) -> Result<&'a Key, Refusal> {
+        self.before.active_at(self.now).ok_or_else(|| {
+            Refusal::new(
+                Code::NoSigner,
+                "no key of this keyring signs now",
+                "run keystile doctor; keystile rotate --emergency makes a new signing key",
+            )
+        })
+    }
+
+    /// Refuses while a committed activation lies ahead: another change of signer would race it.
+    pub(super) fn no_activation_ahead(&self) -> Result<(), Refusal> {
+        match self.before.activation_ahead(self.now) {
+            None => Ok(()),
+            Some(ahead) => Err(Refusal::new(
+                Code::ActivationAhead,
+                format!("key {} begins to sign in {}", ahead.kid, in_words(ahead.from.since(self.now))),
+                "wait for it; or go back: keystile rollback",
+            )),
+        }
+    }
+}
+
+/// Bounds every key whose last active period ends elsewhere than `before`, and frees those that sign
+/// again. `custody` is how long a private key superseded now is kept; `None` is as policy says.
+pub(super) fn bound(next: &mut Manifest, before: &Manifest, maxima: Maxima, custody: Option<u64>) {
+    let (commit_delay, leeway) = (next.policy.commit_delay, next.policy.leeway);
+    let custody = custody.unwrap_or(next.policy.rollback_custody.max(maxima.skew));
+    let ends: Vec<_> = next.keys.iter().map(|key| next.last_period_end(&key.kid)).collect();
+    for (key, end) in next.keys.iter_mut().zip(ends) {
+        let unchanged = before.last_period_end(&key.kid) == end && key.superseded.is_some() == end.is_some();
+        if key.revoked.is_some() || unchanged {
+            continue;
+        }
+        key.superseded = end.map(|at| {
+            let last_iat = at.plus(maxima.staleness + maxima.skew + commit_delay);
+            let accept_until = key.bounded_lifetime().map(|longest| last_iat.plus(longest).plus(leeway));
+            Superseded { at, last_iat, accept_until, custody_until: at.plus(custody) }
+        });
+    }
+}
+
+pub(super) fn would_break(violation: &check::Violation) -> Refusal {
+    if let check::Violation::Count { list, found, max } = violation {
+        return Refusal::new(
+            Code::ManifestFull,
+            format!("the manifest's {list} would have {found} entries; expected at most {max}"),
+            "run keystile prune once an old key has retired",
+        );
+    }
+    Refusal::new(
+        Code::WouldBreak,
+        format!("the outcome would be broken: {violation}"),
+        "run keystile doctor; if it finds nothing, this is a defect of Keystile: report it",
+    )
+}
+
+pub(super) fn new_key(candidate: &Candidate, now: UnixTime) -> Key {
+    Key {
+        kid: candidate.kid.clone(),
+        alg: Alg::EdDsa,
+        public_key: candidate.public_key,
+        created_at: now,
+        origin: candidate.origin,
+        longest_token: Lifetime::Bounded(0),
+        never_expires: false,
+        superseded: None,
+        revoked: None,
+        private: PrivateState::Present,
+    }
+}
+
+/// Raises what a key may have put on a token to what `ttl` lets it; never lowers it.
+pub(super) fn raise_lifetime(key: &mut Key, ttl: u64) {
+    if ttl == 0 {
+        key.never_expires = true;
+    } else {
+        key.longest_token = key.longest_token.max(Lifetime::Bounded(ttl));
+    }
+}
