@@ -5,6 +5,7 @@
 //! manifest, to be stored by one compare-and-swap. Nothing here reads a clock, a file or a random
 //! number, and no cryptography is done here.
 
+mod bounds;
 pub mod check;
 pub mod gate;
 mod ident;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod state;
 mod time;
 
+pub use bounds::{Breach, TokenTimes};
 pub use gate::{Fleet, Gate};
 pub use ident::{Digest, GatewayId, Kid, NameError, PublicKey, ReplicaId, RequestId};
 pub use manifest::{Key, Manifest};
