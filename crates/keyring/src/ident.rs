@@ -132,6 +132,11 @@ impl Kid {
     pub fn short(&self) -> &str {
         self.0.get(..8).unwrap_or(&self.0)
     }
+
+    /// The kid that is a fingerprint in lowercase hexadecimal.
+    pub fn from_fingerprint(bytes: &[u8; 16]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
 }
 
 impl GatewayId {

@@ -17,7 +17,10 @@ pub(super) fn rotate(draft: Draft<'_>, mode: Mode, no_rollback: bool) -> Result<
         return Err(prepare::in_flight(operation, &draft));
     }
     match (mode, operation) {
-        (Mode::Gated(_), None) => prepare::prepare(draft, no_rollback).map(Planned::change),
+        (Mode::Gated(fleet), None) => {
+            somebody_reports(&draft, fleet)?;
+            prepare::prepare(draft, no_rollback).map(Planned::change)
+        }
         (Mode::Gated(fleet), Some(operation)) => step(draft, fleet, operation, no_rollback),
         (Mode::Scheduled(lead), None) => scheduled(draft, lead, no_rollback).map(Planned::change),
         (Mode::Scheduled(_), Some(operation)) => Err(prepare::in_flight(&operation, &draft)),
@@ -52,11 +55,9 @@ pub(super) fn activate(draft: Draft<'_>, fleet: Fleet, no_rollback: bool) -> Res
 /// The gate as a refusal: who or what holds the key up, and for how long.
 pub(super) fn closed(gate: &Gate, kid: &Kid, now: UnixTime) -> Refusal {
     match gate {
-        Gate::Unattended | Gate::Open { .. } => Refusal::new(
-            Code::NoReplicas,
-            format!("no live replica has reported, so nobody knows whether the fleet holds {kid}"),
-            "start the gateways; if none runs, say so: --offline; where none can report: keystile rotate --schedule",
-        ),
+        Gate::Unattended | Gate::Open { .. } => {
+            unattended(format!("no live replica reports, so nobody knows whether the fleet holds {kid}"))
+        }
         Gate::Replicas { behind, live } => {
             let names: Vec<_> = behind.iter().map(ToString::to_string).collect();
             Refusal::new(
@@ -78,6 +79,22 @@ pub(super) fn closed(gate: &Gate, kid: &Kid, now: UnixTime) -> Refusal {
             "wait; keystile rotate waits by itself",
         ),
     }
+}
+
+fn unattended(found: String) -> Refusal {
+    let remedy = "start the gateways; if none runs, say so: --offline; where none can report: keystile rotate --schedule";
+    Refusal::new(Code::NoReplicas, found, remedy)
+}
+
+/// Nobody to ask is no consent: found out before a key is published.
+fn somebody_reports(draft: &Draft<'_>, fleet: Fleet) -> Result<(), Refusal> {
+    offline_means_offline(draft, fleet)?;
+    if fleet == Fleet::Reporting && impact::live(draft) == 0 {
+        return Err(unattended(
+            "no live replica reports, so nobody could tell when the fleet holds the new key".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn offline_means_offline(draft: &Draft<'_>, fleet: Fleet) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use crate::manifest::{
 use crate::plan::{Base, Candidate, Context, Impact, Plan, Request};
 use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
-use crate::report::ReplicaReport;
+use crate::report::{Presence, ReplicaReport};
 use crate::time::{UnixTime, in_words};
 
 /// The next manifest while a verb changes it.
@@ -67,6 +67,9 @@ impl<'a> Draft<'a> {
             ));
         }
         let now = context.now.max(before.changed_at());
+        if !request.verb.is_urgent() {
+            clocks_agree(before, context)?;
+        }
         let mut next = before.clone();
         next.generation += 1;
         next.previous = Some(context.digest);
@@ -243,6 +246,32 @@ impl<'a> Draft<'a> {
             )),
         }
     }
+}
+
+/// Refuses while a live replica's clock and this one, or the store's, differ by more than policy
+/// bounds: every bound that the plan computes rests on it.
+fn clocks_agree(before: &Manifest, context: &Context<'_>) -> Result<(), Refusal> {
+    let (now, skew) = (context.now, before.policy.max_skew);
+    let maxima = before.maxima(now);
+    let live = context.reports.iter().filter(|report| report.presence(now, maxima) == Presence::Live);
+    for report in live {
+        let ahead = report.reported_at.since(now);
+        let offset = report.clock_offset.map_or(0, i64::unsigned_abs);
+        let (found, against) = if ahead > skew { (ahead, "this machine's") } else { (offset, "the store's") };
+        if found > skew {
+            return Err(Refusal::new(
+                Code::ClockSkew,
+                format!(
+                    "the clock of replica {} and {against} differ by {}; max_skew is {}",
+                    report.replica,
+                    in_words(found),
+                    in_words(skew)
+                ),
+                "set the clocks right (chronyc tracking, timedatectl), then run the command again",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Bounds every key whose last active period ends elsewhere than `before`, and frees those that sign

@@ -125,6 +125,11 @@ impl Verb {
         }
     }
 
+    /// Whether it is worth doing on clocks that disagree.
+    fn is_urgent(&self) -> bool {
+        matches!(self, Self::Revoke { .. } | Self::Extend { .. } | Self::Rotate { mode: Mode::Emergency, .. })
+    }
+
     /// Whether its plan may take a fresh key.
     pub fn may_take_a_key(&self) -> bool {
         matches!(self, Self::Prepare { .. } | Self::Rotate { .. } | Self::Revoke { .. })
