@@ -135,7 +135,7 @@ impl Kid {
 
     /// The kid that is a fingerprint in lowercase hexadecimal.
     pub fn from_fingerprint(bytes: &[u8; 16]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(format!("{:032x}", u128::from_be_bytes(*bytes)))
     }
 }
 

@@ -1,1 +1,53 @@
-//! The closed JWS profile of sandbox and extension tokens: mint, parse, verify, JWK Set
+//! The closed JWS profile of Keystile: sandbox and extension tokens, minted, parsed and verified.
+//!
+//! Bytes become an unverified token, then, with an immutable [`Keyring`] and one reading of the clock,
+//! a closed [`Verdict`]. Nothing here reads a clock or a file; randomness is passed in. The profile is
+//! one algorithm (Ed25519, RFC 8037), two token types and a handful of claims; what is outside it is
+//! refused, not interpreted (RFC 8725).
+
+mod answer;
+mod claims;
+mod digest;
+mod discovery;
+mod extension;
+mod inspect;
+mod json;
+mod judge;
+mod jwk;
+mod jws;
+mod keyring;
+mod lineage;
+mod mint;
+mod private_key;
+mod private_keys;
+mod public_key;
+mod reason;
+mod rules;
+mod sandbox_id;
+mod secret;
+mod signer;
+mod verdict;
+mod verify;
+
+pub use answer::{Answer, GrpcCode};
+pub use claims::{Claim, ClaimFault, Claims, FaultKind};
+pub use digest::{digest, kid_of};
+pub use discovery::Discovery;
+pub use extension::{
+    Audience, AudienceError, Caller, EXTENSION_TYP, ExtensionClaims, ExtensionError, ExtensionGrant,
+    ExtensionKind,
+};
+pub use inspect::{Inspection, inspect};
+pub use jwk::{Jwk, JwkSet};
+pub use jws::TOKEN_BYTES;
+pub use keyring::{Keyring, KeyringError};
+pub use lineage::{BootstrapMethod, Lineage};
+pub use mint::{MintError, Minted, SandboxGrant};
+pub use private_key::{KeyError, PrivateKey};
+pub use private_keys::{KidTaken, PrivateKeys};
+pub use public_key::{public_key_from_pem, public_key_to_pem};
+pub use reason::Reason;
+pub use sandbox_id::SandboxId;
+pub use secret::SecretToken;
+pub use signer::{SignError, Signer, Verifier};
+pub use verdict::{Accepted, Circumstance, Rejection, Signature, Verdict};

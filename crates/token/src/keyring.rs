@@ -1,0 +1,151 @@
+//! The compiled keyring: what a replica holds, and swaps as a whole.
+
+use std::fmt;
+use std::sync::Arc;
+
+use keystile_keyring::check::{self, Violation};
+use keystile_keyring::manifest::PrivateState;
+use keystile_keyring::{Digest, Key, Kid, Manifest};
+
+use crate::mint::Headers;
+use crate::private_key::KeyError;
+use crate::private_keys::PrivateKeys;
+use crate::signer::{KeyVerifier, Signer, Verifier};
+
+/// A manifest with its keys parsed and its signers at hand. Immutable.
+pub struct Keyring {
+    manifest: Arc<Manifest>,
+    digest: Digest,
+    issuer: String,
+    keys: Vec<Compiled>,
+}
+
+struct Compiled {
+    kid: Kid,
+    verifier: Box<dyn Verifier>,
+    signer: Option<Box<dyn Signer>>,
+    headers: Headers,
+}
+
+/// Why a keyring is refused whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// The manifest contradicts itself.
+    #[error("the manifest contradicts itself")]
+    Manifest(#[from] Violation),
+    /// The key that signs in the end has been revoked.
+    #[error("key {0} is to sign, and is revoked; restore the store, or run keystile rotate --emergency")]
+    SignerRevoked(Kid),
+    /// A public key that is no point of the curve.
+    #[error("the public key of {0} is not a valid Ed25519 key")]
+    PublicKey(Kid),
+    /// The store should hold a private key, and none was given.
+    #[error("the private key of {0} is missing; the manifest says that it is there")]
+    PrivateKeyMissing(Kid),
+    /// The private key belongs to another public key.
+    #[error("the private key of {0} does not belong to its public key in the manifest")]
+    PrivateKeyMismatch(Kid),
+    /// The private key cannot be used.
+    #[error("the private key of {kid} cannot be used")]
+    PrivateKey {
+        /// The key.
+        kid: Kid,
+        /// Why.
+        source: KeyError,
+    },
+}
+
+impl Keyring {
+    /// Compiles a keyring that verifies and signs. Every private key that the manifest says is present
+    /// must be given and match; what is given besides is zeroed.
+    pub fn open(manifest: Manifest, digest: Digest, mut private: PrivateKeys) -> Result<Self, KeyringError> {
+        Self::compile(manifest, digest, |key| {
+            let given = private.remove(&key.kid);
+            if key.private != PrivateState::Present {
+                return Ok(None);
+            }
+            let private = given.ok_or_else(|| KeyringError::PrivateKeyMissing(key.kid.clone()))?;
+            if private.public_key() != key.public_key {
+                return Err(KeyringError::PrivateKeyMismatch(key.kid.clone()));
+            }
+            let signer = private.into_signer();
+            let signer =
+                signer.map_err(|source| KeyringError::PrivateKey { kid: key.kid.clone(), source })?;
+            Ok(Some(Box::new(signer) as Box<dyn Signer>))
+        })
+    }
+
+    /// Compiles a keyring that verifies and cannot sign.
+    pub fn verify_only(manifest: Manifest, digest: Digest) -> Result<Self, KeyringError> {
+        Self::compile(manifest, digest, |_| Ok(None))
+    }
+
+    fn compile(
+        manifest: Manifest,
+        digest: Digest,
+        mut signer: impl FnMut(&Key) -> Result<Option<Box<dyn Signer>>, KeyringError>,
+    ) -> Result<Self, KeyringError> {
+        check::structure(&manifest)?;
+        let last = manifest.last_signer().and_then(|kid| manifest.key(kid));
+        if let Some(last) = last.filter(|last| last.revoked.is_some()) {
+            return Err(KeyringError::SignerRevoked(last.kid.clone()));
+        }
+        let compiled = manifest.keys.iter().map(|key| {
+            let verifier = KeyVerifier::new(&key.public_key);
+            let verifier = verifier.ok_or_else(|| KeyringError::PublicKey(key.kid.clone()))?;
+            let (kid, headers) = (key.kid.clone(), Headers::of(key));
+            Ok(Compiled { kid, verifier: Box::new(verifier), signer: signer(key)?, headers })
+        });
+        let keys = compiled.collect::<Result<_, KeyringError>>()?;
+        let issuer = manifest.gateway_id.issuer();
+        Ok(Self { manifest: Arc::new(manifest), digest, issuer, keys })
+    }
+
+    /// The manifest that it was compiled from.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// The digest of the manifest as stored.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The manifest's generation.
+    pub fn generation(&self) -> u64 {
+        self.manifest.generation
+    }
+
+    /// The value of `iss`, and of a sandbox token's `aud`.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whether it holds the private key of `kid`.
+    pub fn can_sign_with(&self, kid: &Kid) -> bool {
+        self.signer(kid).is_some()
+    }
+
+    pub(crate) fn verifier(&self, kid: &Kid) -> Option<&dyn Verifier> {
+        self.compiled(kid).map(|key| key.verifier.as_ref())
+    }
+
+    pub(crate) fn signer(&self, kid: &Kid) -> Option<(&Headers, &dyn Signer)> {
+        let key = self.compiled(kid)?;
+        key.signer.as_ref().map(|signer| (&key.headers, signer.as_ref()))
+    }
+
+    fn compiled(&self, kid: &Kid) -> Option<&Compiled> {
+        self.keys.iter().find(|key| key.kid == *kid)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("issuer", &self.issuer)
+            .field("generation", &self.generation())
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! Minting: the key that is active now signs; nothing is minted that we would refuse ourselves.
+
+use keystile_keyring::{Key, Kid, UnixTime, in_words};
+use serde::Serialize;
+
+use crate::answer::{Answer, GrpcCode};
+use crate::claims::Claims;
+use crate::extension::ExtensionError;
+use crate::judge::Times;
+use crate::jws::encode;
+use crate::keyring::Keyring;
+use crate::lineage::{BootstrapMethod, Lineage};
+use crate::reason::Reason;
+use crate::rules::{self, Limits};
+use crate::sandbox_id::SandboxId;
+use crate::secret::SecretToken;
+use crate::signer::{SignError, Signer};
+use crate::verdict::Accepted;
+
+/// What a sandbox token is minted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxGrant {
+    /// The sandbox.
+    pub sandbox_id: SandboxId,
+    /// The bootstrap that the token descends from.
+    pub lineage: Lineage,
+}
+
+/// A freshly minted token.
+#[derive(Debug)]
+pub struct Minted {
+    /// The token: a secret.
+    pub token: SecretToken,
+    /// `exp`; `None` if it never expires.
+    pub expires_at: Option<UnixTime>,
+    /// The key that signed it.
+    pub kid: Kid,
+}
+
+/// Why no token was minted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// No key is active.
+    #[error("no key of the keyring signs at {0}; run keystile doctor")]
+    NoSigner(UnixTime),
+    /// The active key's private part is not here.
+    #[error("key {0} is to sign, and its private key is not in this process (a replica that only verifies?)")]
+    NoPrivateKey(Kid),
+    /// Signing failed.
+    #[error("key {kid} does not sign")]
+    Sign {
+        /// The key.
+        kid: Kid,
+        /// Why.
+        source: SignError,
+    },
+    /// A chain of refreshes has grown too old.
+    #[error("the lineage began {} ago; max_lineage_age is {}: bootstrap again", in_words(*.age), in_words(*.longest))]
+    LineageTooOld {
+        /// Seconds since the bootstrap.
+        age: u64,
+        /// `max_lineage_age`, in seconds.
+        longest: u64,
+    },
+    /// Every replica would refuse the token.
+    #[error("a token minted now would be refused: {0}")]
+    Stillborn(Reason),
+    /// The claims could not be written.
+    #[error("cannot encode the claims: {0}")]
+    Encoding(String),
+    /// Contract rules on extension tokens.
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+}
+
+impl MintError {
+    /// What the caller who asked for the token is told.
+    pub fn answer(&self) -> Answer {
+        let unavailable = |text| Answer { text, ..Answer::UNAVAILABLE };
+        match self {
+            Self::LineageTooOld { .. } => Answer::unauthenticated(Reason::LineageTooOld.text()),
+            Self::Extension(error) => {
+                Answer { grpc: GrpcCode::InvalidArgument, http: 400, text: error.to_string().into() }
+            }
+            Self::NoSigner(_) | Self::NoPrivateKey(_) => {
+                unavailable("sandbox JWT minting is not configured on this gateway".into())
+            }
+            Self::Sign { .. } | Self::Stillborn(_) | Self::Encoding(_) => {
+                unavailable("no token can be minted now; try again".into())
+            }
+        }
+    }
+}
+
+impl SandboxGrant {
+    /// A first token: its lineage begins now.
+    pub fn bootstrap(sandbox_id: SandboxId, method: BootstrapMethod, now: UnixTime) -> Self {
+        Self { sandbox_id, lineage: Lineage::begin(now, method) }
+    }
+
+    /// A token that follows an accepted one of the same sandbox, and passes its lineage on.
+    pub fn refresh(accepted: &Accepted<Claims>) -> Self {
+        Self { sandbox_id: accepted.claims.sandbox_id.clone(), lineage: accepted.claims.lineage }
+    }
+}
+
+#[derive(Serialize)]
+struct SandboxClaims<'a> {
+    sub: String,
+    iss: &'a str,
+    aud: &'a str,
+    iat: UnixTime,
+    exp: u64,
+    sandbox_id: &'a str,
+    keystile: Lineage,
+}
+
+impl Keyring {
+    /// Mints a sandbox token at `now`, with the lifetime that policy says.
+    pub fn mint(&self, grant: &SandboxGrant, now: UnixTime) -> Result<Minted, MintError> {
+        let policy = &self.manifest().policy;
+        if rules::lineage_age(policy, grant.lineage.began, now).is_some() {
+            let longest = policy.max_lineage_age.unwrap_or_default();
+            return Err(MintError::LineageTooOld { age: now.since(grant.lineage.began), longest });
+        }
+        let expires_at = (!policy.mints_forever()).then(|| now.plus(policy.token_ttl));
+        // The clock of the replica that saw the bootstrap may be ahead of ours.
+        let lineage = Lineage { began: grant.lineage.began.min(now), ..grant.lineage };
+        let key = self.signing_key(now)?;
+        self.viable(key, &Times { issued_at: now, expires_at, began: lineage.began })?;
+        let claims = SandboxClaims {
+            sub: grant.sandbox_id.subject(),
+            iss: self.issuer(),
+            aud: self.issuer(),
+            iat: now,
+            exp: expires_at.map_or(0, |exp| exp.0),
+            sandbox_id: grant.sandbox_id.as_str(),
+            keystile: lineage,
+        };
+        let token = self.sign(key, |headers| &headers.sandbox, &claims)?;
+        Ok(Minted { token, expires_at, kid: key.kid.clone() })
+    }
+
+    /// The key that is active at `now`.
+    pub(crate) fn signing_key(&self, now: UnixTime) -> Result<&Key, MintError> {
+        self.manifest().active_at(now).ok_or(MintError::NoSigner(now))
+    }
+
+    /// Whether we would accept the token ourselves.
+    pub(crate) fn viable(&self, key: &Key, times: &Times) -> Result<(), MintError> {
+        let manifest = self.manifest();
+        let broken = rules::activation(manifest, key, times)
+            .or_else(|| rules::lifetime(Limits::of(key), times))
+            .or_else(|| rules::lineage_floor(manifest, times));
+        broken.map_or(Ok(()), |reason| Err(MintError::Stillborn(reason)))
+    }
+
+    /// Encodes and signs claims with `key`.
+    pub(crate) fn sign(
+        &self,
+        key: &Key,
+        header: impl FnOnce(&Headers) -> &str,
+        claims: &impl Serialize,
+    ) -> Result<SecretToken, MintError> {
+        let (headers, signer) =
+            self.signer(&key.kid).ok_or_else(|| MintError::NoPrivateKey(key.kid.clone()))?;
+        let claims = serde_json::to_vec(claims).map_err(|error| MintError::Encoding(error.to_string()))?;
+        let mut token = format!("{}.{}", header(headers), encode(&claims));
+        let signature = sign_with(signer, &token, &key.kid)?;
+        token.reserve_exact(1 + signature.len());
+        token.push('.');
+        token.push_str(&signature);
+        Ok(SecretToken::new(token))
+    }
+}
+
+fn sign_with(signer: &dyn Signer, signing_input: &str, kid: &Kid) -> Result<String, MintError> {
+    let signature = signer.sign(signing_input.as_bytes());
+    signature.map(|bytes| encode(&bytes)).map_err(|source| MintError::Sign { kid: kid.clone(), source })
+}
+
+/// The encoded headers of one key's tokens.
+pub(crate) struct Headers {
+    pub(crate) sandbox: String,
+    pub(crate) extension: String,
+}
+
+impl Headers {
+    pub(crate) fn of(key: &Key) -> Self {
+        let header = |typ| {
+            #[derive(Serialize)]
+            struct Header<'a> {
+                typ: &'a str,
+                alg: &'a str,
+                kid: &'a str,
+            }
+            let header = Header { typ, alg: key.alg.as_str(), kid: key.kid.as_str() };
+            serde_json::to_vec(&header).map(|bytes| encode(&bytes)).unwrap_or_default()
+        };
+        Self {
+            sandbox: header(crate::verify::SANDBOX_TYP),
+            extension: header(crate::extension::EXTENSION_TYP),
+        }
+    }
+}
