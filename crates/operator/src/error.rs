@@ -1,0 +1,105 @@
+//! Why a change was not made.
+
+use keystile_keyring::manifest::{ManifestError, Operation};
+use keystile_keyring::plan::Base;
+use keystile_keyring::{Gate, Refusal, in_words};
+use keystile_store::{CommitError, LoadError, StoreError};
+use keystile_token::KeyError;
+
+/// Why a change was not made, or is not known to have been.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// Refused, for safety.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rotation waits for its gate, and the caller did not want to wait longer.
+    #[error("{} is in flight and its gate is closed: {}; run keystile rotate again to go on", .operation.id, waits_for(.gate))]
+    Held {
+        /// What it waits for.
+        gate: Gate,
+        /// The rotation.
+        operation: Operation,
+    },
+    /// Somebody else changed the keyring first.
+    #[error("{}", conflict(.found, .by))]
+    Conflict {
+        /// What the store holds now.
+        found: Option<Base>,
+        /// The change that won: its verb and actor.
+        by: Option<(String, String)>,
+    },
+    /// The store cannot be read.
+    #[error("the keyring cannot be read")]
+    Load(#[from] LoadError),
+    /// The store does not take the change.
+    #[error("the change was not committed")]
+    Commit(#[source] CommitError),
+    /// The store does not answer.
+    #[error("the store does not answer")]
+    Store(#[from] StoreError),
+    /// The change is committed, and the witness could not be told.
+    #[error("generation {generation} is committed, but its witness is not written; run: keystile reconcile")]
+    Witness {
+        /// The generation.
+        generation: u64,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// The manifest cannot be written.
+    #[error("the next manifest cannot be written")]
+    Manifest(#[from] ManifestError),
+    /// No key could be made.
+    #[error("no key could be made")]
+    Key(#[source] KeyError),
+}
+
+/// The classes of failure that a caller may want to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Refused, for safety.
+    Refused,
+    /// Somebody else was first.
+    Conflict,
+    /// The store is out of reach.
+    Store,
+    /// Anything else.
+    Other,
+}
+
+impl OperateError {
+    /// Its class.
+    pub fn class(&self) -> Failure {
+        match self {
+            Self::Refused(_) | Self::Held { .. } => Failure::Refused,
+            Self::Conflict { .. }
+            | Self::Commit(CommitError::Conflict { .. } | CommitError::Locked { .. })
+            | Self::Store(StoreError::Locked { .. }) => Failure::Conflict,
+            Self::Commit(CommitError::Occupied { .. } | CommitError::WentBack { .. }) => Failure::Refused,
+            Self::Load(_) | Self::Store(_) | Self::Commit(_) | Self::Witness { .. } => Failure::Store,
+            Self::Manifest(_) | Self::Key(_) => Failure::Other,
+        }
+    }
+}
+
+fn conflict(found: &Option<Base>, by: &Option<(String, String)>) -> String {
+    let at = found.map_or("no generation".to_owned(), |base| format!("generation {}", base.generation));
+    let who = by.as_ref().map_or(String::new(), |(verb, actor)| format!(" by {verb} of {actor}"));
+    format!(
+        "somebody else changed the keyring first: it is at {at}{who}; look, then decide anew: keystile status"
+    )
+}
+
+fn waits_for(gate: &Gate) -> String {
+    match gate {
+        Gate::Unattended => "no live replica reports".to_owned(),
+        Gate::Replicas { behind, live } => {
+            let names: Vec<_> = behind.iter().map(ToString::to_string).collect();
+            format!("{} of {live} replicas do not hold the key yet: {}", behind.len(), names.join(", "))
+        }
+        Gate::Caches { until, since, .. } => {
+            format!("outside verifiers' caches ({} in all) have not run out", in_words(until.since(*since)))
+        }
+        Gate::Open { .. } => "nothing".to_owned(),
+    }
+}

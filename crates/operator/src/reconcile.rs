@@ -1,0 +1,181 @@
+//! What a schedule runs: mend what is broken, resume what is in flight, do what is due. Idempotent.
+
+use std::collections::BTreeSet;
+
+use keystile_keyring::plan::{Due, Plan, Remains, Request, Verb, due, repair};
+use keystile_keyring::report::Presence;
+use keystile_keyring::{Digest, Manifest, ReplicaReport, UnixTime};
+use keystile_store::{Loaded, Mirror};
+
+use crate::{OperateError, Operator, Outcome, Progress, Rotation};
+
+/// How reconcile goes about it.
+#[derive(Clone, Debug, Default)]
+pub struct Reconcile {
+    /// Who runs it.
+    pub actor: String,
+    /// How long a rotation may wait for its gate.
+    pub rotation: Rotation,
+    /// Trust keys that the witness never saw, if the store's manifest has this digest.
+    pub accept: Option<Digest>,
+}
+
+/// Reports of replicas that left are kept so long, in seconds, that no gate can still count from
+/// them.
+const REPORT_KEPT: u64 = 24 * 3600;
+
+impl Operator {
+    /// Does everything that is due; returns what it did, one line each.
+    pub async fn reconcile(
+        &self,
+        how: &Reconcile,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<String>, OperateError> {
+        let mut did = Vec::new();
+        for line in self.store.clean().await.map_err(OperateError::Commit)? {
+            progress.did(&line);
+            did.push(line);
+        }
+        if let Some((plan, loaded)) = self.repair_due(how).await? {
+            did.push(plan.impact.headline.replacen("Would repair", "Repaired", 1));
+            self.write(&plan, loaded.private).await?;
+            progress.committed(&plan);
+        }
+        self.do_what_is_due(how, progress, &mut did).await?;
+        self.tend(progress, &mut did).await?;
+        Ok(did)
+    }
+
+    /// What reconcile would do, one line each; changes nothing.
+    pub async fn preview_reconcile(&self, how: &Reconcile) -> Result<Vec<String>, OperateError> {
+        if let Some((plan, _)) = self.repair_due(how).await? {
+            return Ok(vec![plan.impact.headline]);
+        }
+        let loaded = self.store.load().await?;
+        let mut would = match due(&loaded.manifest, self.clock.now()) {
+            Due::Nothing => Vec::new(),
+            Due::Prune(_) => vec!["Would destroy what nothing needs any more.".to_owned()],
+            Due::Resume(_) => vec!["Would go on with the rotation in flight.".to_owned()],
+            Due::Rotate(_) => vec!["Would rotate: the active key is as old as rotate_every.".to_owned()],
+        };
+        if !matches!(self.store.mirror().await?, Mirror::Current { .. }) {
+            would.push("Would write the single-key members anew.".to_owned());
+        }
+        let witness = self.store.witness().await?;
+        if witness.as_ref() != Some(&loaded.manifest) {
+            would.push("Would tell the witness of the newest generation.".to_owned());
+        }
+        Ok(would)
+    }
+
+    /// The repair of a store that went back or lost private keys, if it did.
+    async fn repair_due(&self, how: &Reconcile) -> Result<Option<(Plan, Loaded)>, OperateError> {
+        let loaded = self.store.salvage().await?;
+        let witness = self.store.witness().await?;
+        let went_back = witness.as_ref().is_some_and(|witness| went_back(&loaded, witness));
+        let present: BTreeSet<_> = loaded.private.kids().cloned().collect();
+        let lost = lost_private(&loaded.manifest, &present);
+        if !went_back && !lost {
+            return Ok(None);
+        }
+        let newest = witness.filter(|_| went_back).unwrap_or_else(|| loaded.manifest.clone());
+        let remains = Remains {
+            manifest: &loaded.manifest,
+            digest: loaded.digest,
+            private: &present,
+            accepted: how.accept,
+        };
+        let plan = repair(&remains, &newest, &how.actor, self.clock.now())?;
+        Ok(Some((plan, loaded)))
+    }
+
+    async fn do_what_is_due(
+        &self,
+        how: &Reconcile,
+        progress: &mut dyn Progress,
+        did: &mut Vec<String>,
+    ) -> Result<(), OperateError> {
+        // Each turn commits a change that makes the next one due or nothing: three at the most.
+        for _ in 0..4 {
+            let loaded = self.store.load_public().await?;
+            let (verb, wait) = match due(&loaded.manifest, self.clock.now()) {
+                Due::Nothing => return Ok(()),
+                Due::Prune(verb) => (verb, false),
+                Due::Resume(verb) | Due::Rotate(verb) => (verb, true),
+            };
+            let outcome = self.take(verb, wait, how, progress).await?;
+            match outcome {
+                Outcome::Committed(committed) => {
+                    did.push(format!("{}: generation {}", committed.verb, committed.generation));
+                }
+                Outcome::Done(_) | Outcome::Nothing(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(
+        &self,
+        verb: Verb,
+        wait: bool,
+        how: &Reconcile,
+        progress: &mut dyn Progress,
+    ) -> Result<Outcome, OperateError> {
+        let request = Request {
+            verb,
+            actor: how.actor.clone(),
+            reason: Some("reconcile".to_owned()),
+            request_id: None,
+        };
+        if wait {
+            self.rotate(&request, how.rotation, progress).await
+        } else {
+            self.apply(&request, progress).await
+        }
+    }
+
+    /// Mirror, witness and old reports.
+    async fn tend(&self, progress: &mut dyn Progress, did: &mut Vec<String>) -> Result<(), OperateError> {
+        let mut say = |line: String, progress: &mut dyn Progress| {
+            progress.did(&line);
+            did.push(line);
+        };
+        if !matches!(self.store.mirror().await?, Mirror::Current { .. }) {
+            self.store.repair_mirror().await.map_err(OperateError::Commit)?;
+            say("wrote the single-key members anew".to_owned(), progress);
+        }
+        let loaded = self.store.load_public().await?;
+        if self.store.witness().await?.as_ref() != Some(&loaded.manifest) {
+            self.tell_witness(&loaded.manifest).await?;
+            say(format!("told the witness of generation {}", loaded.manifest.generation), progress);
+        }
+        let now = self.clock.now();
+        for report in self.store.replicas().await? {
+            if long_gone(&report, &loaded.manifest, now) {
+                self.store.forget(&report.replica).await?;
+                say(format!("forgot replica {}, which left long ago", report.replica), progress);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the store is not what the witness remembers, and not newer either.
+fn went_back(loaded: &Loaded, witness: &Manifest) -> bool {
+    let (store, remembered) = (loaded.manifest.generation, witness.generation);
+    store < remembered || (store == remembered && loaded.manifest != *witness)
+}
+
+fn lost_private(manifest: &Manifest, present: &BTreeSet<keystile_keyring::Kid>) -> bool {
+    let should =
+        manifest.keys.iter().filter(|key| key.private == keystile_keyring::manifest::PrivateState::Present);
+    should.into_iter().any(|key| !present.contains(&key.kid))
+}
+
+fn long_gone(report: &ReplicaReport, manifest: &Manifest, now: UnixTime) -> bool {
+    let left = match report.presence(now, manifest.maxima(now)) {
+        Presence::Live => return false,
+        Presence::Withdrawn(at) | Presence::Lost(at) => at,
+    };
+    now > left.plus(manifest.maxima(now).verifier_cache.max(REPORT_KEPT))
+}
