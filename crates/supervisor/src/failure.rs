@@ -1,0 +1,244 @@
+//! What went wrong with one attempt, and what follows from it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use crate::token::Token;
+
+/// The trailer with which a gateway says how many milliseconds to wait: a decimal number.
+pub const RETRY_AFTER: &str = "retry-after-ms";
+
+/// The longest text of a gateway that is kept, in characters.
+const MAX_MESSAGE: usize = 200;
+
+const LEFT_OUT: &str = "(left out) ";
+
+/// One failed attempt to get a token. Holds no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {}: {message}", kind.label())]
+pub struct Failure {
+    /// Which gateway or file.
+    pub place: String,
+    /// What sort of failure.
+    pub kind: FailureKind,
+    /// What was said, bounded and safe to print.
+    pub message: String,
+    /// How long the gateway asked to wait, bounded by [`crate::Timing::hint_max`].
+    pub retry_after: Option<Duration>,
+}
+
+/// Sorts of failure, by what can be done about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// No answer: the connection could not be made or broke.
+    Transport,
+    /// No answer within [`crate::Timing::attempt_timeout`].
+    Timeout,
+    /// The gateway answered with this status.
+    Answered(Answer),
+    /// The answer was good but its token cannot be used.
+    BadAnswer,
+    /// A file that should hold a token, or a certificate, cannot be used.
+    File,
+}
+
+/// The status of an answer. The gRPC codes, OK excepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the codes of the gRPC specification")]
+pub enum Answer {
+    Cancelled,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
+}
+
+impl FailureKind {
+    /// A stable label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::BadAnswer => "bad-answer",
+            Self::File => "file",
+            Self::Answered(answer) => answer.label(),
+        }
+    }
+
+    /// The gateway does not accept what was presented. PERMISSION_DENIED counts: a gateway that takes a token
+    /// with an unknown kid for somebody else answers so, and waiting mends neither.
+    pub fn refuses(self) -> bool {
+        matches!(self, Self::Answered(Answer::Unauthenticated | Answer::PermissionDenied))
+    }
+
+    /// The same attempt may succeed later.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Transport | Self::Timeout | Self::BadAnswer => true,
+            Self::File => false,
+            Self::Answered(answer) => matches!(
+                answer,
+                Answer::Cancelled
+                    | Answer::Unknown
+                    | Answer::DeadlineExceeded
+                    | Answer::ResourceExhausted
+                    | Answer::Aborted
+                    | Answer::Internal
+                    | Answer::Unavailable
+                    | Answer::DataLoss
+            ),
+        }
+    }
+}
+
+impl Answer {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::InvalidArgument => "invalid-argument",
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::NotFound => "not-found",
+            Self::AlreadyExists => "already-exists",
+            Self::PermissionDenied => "permission-denied",
+            Self::ResourceExhausted => "resource-exhausted",
+            Self::FailedPrecondition => "failed-precondition",
+            Self::Aborted => "aborted",
+            Self::OutOfRange => "out-of-range",
+            Self::Unimplemented => "unimplemented",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::DataLoss => "data-loss",
+            Self::Unauthenticated => "unauthenticated",
+        }
+    }
+
+    fn from_code(code: Code) -> Self {
+        match code {
+            Code::Cancelled => Self::Cancelled,
+            Code::InvalidArgument => Self::InvalidArgument,
+            Code::DeadlineExceeded => Self::DeadlineExceeded,
+            Code::NotFound => Self::NotFound,
+            Code::AlreadyExists => Self::AlreadyExists,
+            Code::PermissionDenied => Self::PermissionDenied,
+            Code::ResourceExhausted => Self::ResourceExhausted,
+            Code::FailedPrecondition => Self::FailedPrecondition,
+            Code::Aborted => Self::Aborted,
+            Code::OutOfRange => Self::OutOfRange,
+            Code::Unimplemented => Self::Unimplemented,
+            Code::Internal => Self::Internal,
+            Code::Unavailable => Self::Unavailable,
+            Code::DataLoss => Self::DataLoss,
+            Code::Unauthenticated => Self::Unauthenticated,
+            // An answer that is an error although its code says OK.
+            Code::Ok | Code::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn file(place: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { place: place.into(), kind: FailureKind::File, message: chain(error), retry_after: None }
+    }
+
+    pub(crate) fn nothing_offered() -> Self {
+        Self {
+            place: "sources".to_owned(),
+            kind: FailureKind::File,
+            message: "none has a token to offer".to_owned(),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn transport(place: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self {
+            place: place.to_owned(),
+            kind: FailureKind::Transport,
+            message: chain(error),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn timeout(place: &str, after: Duration) -> Self {
+        let message = format!("no answer within {} ms", after.as_millis());
+        Self { place: place.to_owned(), kind: FailureKind::Timeout, message, retry_after: None }
+    }
+
+    pub(crate) fn bad_answer(place: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self {
+            place: place.to_owned(),
+            kind: FailureKind::BadAnswer,
+            message: chain(error),
+            retry_after: None,
+        }
+    }
+
+    /// `presented` is left out of the message even if it does not look like a token.
+    pub(crate) fn from_status(
+        place: &str,
+        status: &Status,
+        presented: Option<&Token>,
+        hint_max: Duration,
+    ) -> Self {
+        // A status that the client library made itself has a source; one that a gateway sent has none.
+        let kind = if status.source().is_some() {
+            FailureKind::Transport
+        } else {
+            FailureKind::Answered(Answer::from_code(status.code()))
+        };
+        let message =
+            if kind == FailureKind::Transport { chain(status) } else { status.message().to_owned() };
+        let message = match presented {
+            Some(token) => message.replace(token.expose(), LEFT_OUT),
+            None => message,
+        };
+        Self {
+            place: place.to_owned(),
+            kind,
+            message: printable(&message),
+            retry_after: hint(status).map(|hint| hint.min(hint_max)),
+        }
+    }
+}
+
+fn hint(status: &Status) -> Option<Duration> {
+    let value = status.metadata().get(RETRY_AFTER)?.to_str().ok()?;
+    value.parse().ok().map(Duration::from_millis)
+}
+
+/// An error and what is under it, on one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    printable(&text)
+}
+
+/// At most [`MAX_MESSAGE`] characters, none of them a control character, and nothing that looks like a token:
+/// what a gateway says may repeat what it was sent.
+fn printable(text: &str) -> String {
+    let mut words = String::new();
+    for word in text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
+        let looks_like_token = word.contains("eyJ") || word.len() > 64;
+        words.push_str(if looks_like_token { LEFT_OUT } else { word });
+    }
+    let plain = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(MAX_MESSAGE).collect()
+}
