@@ -21,7 +21,7 @@ impl Operator {
         let mut made = None;
         if let Some((candidate, key)) = fresh.take_if(|_| plan.takes_candidate) {
             made = Some(candidate.kid.clone());
-            private.insert(candidate.kid, key);
+            private.insert(candidate.kid, key).map_err(OperateError::KidTaken)?;
         }
         self.write(&plan, private).await?;
         progress.committed(&plan);

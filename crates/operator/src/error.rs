@@ -4,7 +4,7 @@ use keystile_keyring::manifest::{ManifestError, Operation};
 use keystile_keyring::plan::Base;
 use keystile_keyring::{Gate, Refusal, in_words};
 use keystile_store::{CommitError, LoadError, StoreError};
-use keystile_token::KeyError;
+use keystile_token::{KeyError, KidTaken};
 
 /// Why a change was not made, or is not known to have been.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum OperateError {
     /// No key could be made.
     #[error("no key could be made")]
     Key(#[source] KeyError),
+    /// The key that was made has the kid of another.
+    #[error("a key was made whose kid is taken; the system's randomness cannot be trusted")]
+    KidTaken(#[source] KidTaken),
 }
 
 /// The classes of failure that a caller may want to tell apart.
@@ -77,7 +80,7 @@ impl OperateError {
             | Self::Store(StoreError::Locked { .. }) => Failure::Conflict,
             Self::Commit(CommitError::Occupied { .. } | CommitError::WentBack { .. }) => Failure::Refused,
             Self::Load(_) | Self::Store(_) | Self::Commit(_) | Self::Witness { .. } => Failure::Store,
-            Self::Manifest(_) | Self::Key(_) => Failure::Other,
+            Self::Manifest(_) | Self::Key(_) | Self::KidTaken(_) => Failure::Other,
         }
     }
 }

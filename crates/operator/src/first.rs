@@ -33,7 +33,7 @@ impl Operator {
         let kid = plan.next.keys.first().map(|key| key.kid.clone());
         let mut private = PrivateKeys::default();
         if let Some(kid) = kid.clone() {
-            private.insert(kid, key);
+            private.insert(kid, key).map_err(OperateError::KidTaken)?;
         }
         self.write(&plan, private).await?;
         progress.committed(&plan);

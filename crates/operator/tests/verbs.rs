@@ -1,0 +1,209 @@
+//! The verbs end to end on a store: read, plan, commit, witness.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use common::overtaken::Overtaken;
+use common::{Heard, NO_WAIT, World, committed, done, first, policy, request, rotate};
+use keystile_keyring::plan::{Mode, Planned, Verb};
+use keystile_keyring::{Code, Fleet, Gate, KeyState};
+use keystile_operator::{Failure, OperateError, Outcome, Rotation, Silent};
+
+fn code(error: &OperateError) -> Code {
+    match error {
+        OperateError::Refused(refusal) => refusal.code,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn init_makes_generation_1_and_tells_the_witness() {
+    let world = World::begun().await;
+    let manifest = world.manifest().await;
+    assert_eq!(manifest.generation, 1);
+    assert_eq!(world.store.witness().await.expect("readable"), Some(manifest));
+}
+
+#[tokio::test]
+async fn init_refuses_a_place_that_holds_a_keyring() {
+    let world = World::begun().await;
+    let error = world.operator.begin(&first(), &mut Silent).await.expect_err("refused");
+    assert_eq!((code(&error), error.class()), (Code::NotEmpty, Failure::Refused));
+    assert_eq!(world.manifest().await.generation, 1);
+}
+
+#[tokio::test]
+async fn t01_a_new_key_signs_only_after_every_verifier_can_know_it() {
+    let world = World::begun().await;
+    let old = world.active().await;
+    world.report("gateway-1").await;
+    let mut heard = Heard::default();
+    let held = world.operator.rotate(&rotate(None), NO_WAIT, &mut heard).await;
+    assert!(matches!(held, Err(OperateError::Held { gate: Gate::Replicas { .. }, .. })), "{held:?}");
+    assert_eq!(heard.generations, [2], "the key is published");
+    world.clock.advance(1);
+    world.report("gateway-1").await;
+    world.clock.advance(policy().verifier_cache - 1);
+    let held = world.operator.rotate(&rotate(None), NO_WAIT, &mut heard).await;
+    assert!(matches!(held, Err(OperateError::Held { gate: Gate::Caches { .. }, .. })), "{held:?}");
+    assert_eq!(world.active().await, old);
+    world.clock.advance(1);
+    let outcome = world.operator.rotate(&rotate(None), NO_WAIT, &mut heard).await.expect("open");
+    assert_eq!(committed(outcome).generation, 3);
+    assert_eq!(world.active().await, old, "the switch lies activation_lead ahead");
+    world.clock.advance(policy().activation_lead);
+    assert_ne!(world.active().await, old);
+}
+
+#[tokio::test]
+async fn t02_a_replica_that_lags_is_named_and_emergency_overrides_it() {
+    let world = World::begun().await;
+    for name in ["gateway-1", "gateway-2", "gateway-3"] {
+        world.report(name).await;
+    }
+    let _ = world.operator.rotate(&rotate(None), NO_WAIT, &mut Silent).await;
+    world.clock.advance(1);
+    world.report("gateway-1").await;
+    world.report("gateway-3").await;
+    world.clock.advance(policy().verifier_cache);
+    let error = world.apply(Verb::Activate { fleet: Fleet::Reporting, no_rollback: false }, None).await;
+    let error = error.expect_err("gateway-2 lags");
+    assert_eq!(code(&error), Code::ReplicaBehind);
+    assert!(error.to_string().contains("gateway-2") && !error.to_string().contains("gateway-1"), "{error}");
+    let emergency = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
+    world.apply(emergency, Some("the old key leaked")).await.expect("emergency skips the gate");
+    let manifest = world.manifest().await;
+    let last = manifest.history.last().expect("a history");
+    assert_eq!((last.verb.as_str(), last.reason.as_deref()), ("rotate", Some("the old key leaked")), "audited");
+}
+
+#[tokio::test]
+async fn t03_two_rotations_at_once_make_one_key() {
+    let world = World::begun().await;
+    world.report("gateway-1").await;
+    let other = world.operator.clone();
+    let (first, second) = (rotate(None), rotate(None));
+    let (mut quiet, mut silent) = (Silent, Silent);
+    let _ = tokio::join!(
+        world.operator.rotate(&first, NO_WAIT, &mut quiet),
+        other.rotate(&second, NO_WAIT, &mut silent),
+    );
+    let manifest = world.manifest().await;
+    assert_eq!((manifest.generation, manifest.keys.len()), (2, 2), "one new key, nothing lost");
+}
+
+#[tokio::test]
+async fn i6_of_two_concurrent_changes_one_wins_and_the_loser_is_told() {
+    let world = World::begun().await;
+    world.rotate_now().await;
+    let request = request(Verb::Rollback { to: None }, None, None);
+    let slow = Overtaken {
+        inner: world.store.clone(),
+        rival: world.operator.clone(),
+        request: request.clone(),
+        done: AtomicBool::new(false),
+    };
+    let before = world.manifest().await.generation;
+    let slow = World::on(world.clock.clone(), Arc::new(slow));
+    let error = slow.operator.apply(&request, &mut Silent).await.expect_err("the other was first");
+    assert_eq!(world.manifest().await.generation, before + 1, "exactly one change landed");
+    assert_eq!(error.class(), Failure::Conflict, "{error:?}");
+    assert!(error.to_string().contains("rollback of test"), "{error}");
+}
+
+#[tokio::test]
+async fn a_rotation_needs_somebody_who_reports_before_a_key_is_published() {
+    let world = World::begun().await;
+    let error = world.operator.rotate(&rotate(None), NO_WAIT, &mut Silent).await.expect_err("nobody reports");
+    assert_eq!(code(&error), Code::NoReplicas);
+    assert_eq!(world.manifest().await.generation, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rotate_gives_up_after_its_timeout_and_can_be_resumed() {
+    let world = World::begun().await;
+    world.report("gateway-1").await;
+    let timeout = Rotation { no_wait: false, timeout: Some(std::time::Duration::ZERO) };
+    let held = world.operator.rotate(&rotate(Some("nov")), timeout, &mut Silent).await;
+    assert!(matches!(held, Err(OperateError::Held { .. })), "{held:?}");
+    world.clock.advance(1);
+    world.report("gateway-1").await;
+    world.clock.advance(policy().verifier_cache);
+    let outcome = world.operator.rotate(&rotate(Some("nov")), timeout, &mut Silent).await.expect("resumed");
+    assert_eq!(committed(outcome).generation, 3);
+}
+
+#[tokio::test]
+async fn a_request_id_rotates_once_whatever_came_between() {
+    let world = World::begun().await;
+    world.report("gateway-1").await;
+    let _ = world.operator.rotate(&rotate(Some("2026-11")), NO_WAIT, &mut Silent).await;
+    world.clock.advance(1);
+    world.report("gateway-1").await;
+    world.clock.advance(policy().verifier_cache);
+    // Resumed by hand, without the id: it is the same rotation.
+    let resumed = world.operator.rotate(&rotate(None), NO_WAIT, &mut Silent).await.expect("open");
+    let generation = committed(resumed).generation;
+    world.clock.advance(policy().activation_lead);
+    let again = world.operator.rotate(&rotate(Some("2026-11")), NO_WAIT, &mut Silent).await.expect("a no-op");
+    assert_eq!(done(again).generation, generation);
+    assert_eq!(world.manifest().await.generation, generation);
+}
+
+#[tokio::test]
+async fn t17_rollback_needs_no_wait_and_keeps_the_new_keys_tokens() {
+    let world = World::begun().await;
+    let old = world.active().await;
+    world.rotate_now().await;
+    let new = world.active().await;
+    world.apply(Verb::Rollback { to: None }, None).await.expect("in the window");
+    assert_eq!(world.active().await, old);
+    use keystile_system::Clock;
+    let state = world.manifest().await.state_at(&new, world.clock.now());
+    assert_eq!(state, Some(KeyState::VerifyOnly));
+}
+
+#[tokio::test]
+async fn t18_rollback_to_a_destroyed_key_is_refused_with_the_way_forward() {
+    let world = World::begun().await;
+    world.rotate_now().await;
+    world.clock.advance(policy().rollback_custody + policy().max_skew + 1);
+    world.apply(Verb::Prune, None).await.expect("custody has ended");
+    let error = world.apply(Verb::Rollback { to: None }, None).await.expect_err("too late");
+    let OperateError::Refused(refusal) = &error else { panic!("{error:?}") };
+    assert_eq!(refusal.code, Code::RollbackTooLate);
+    assert!(refusal.remedy.contains("keystile rotate"), "{}", refusal.remedy);
+}
+
+#[tokio::test]
+async fn t19_revoking_the_active_key_replaces_it_in_the_same_commit() {
+    let world = World::begun().await;
+    let stolen = world.active().await;
+    let revoke = Verb::Revoke { kid: stolen.clone(), descendants: false };
+    let outcome = world.apply(revoke, Some("leaked")).await.expect("replaced at once");
+    let committed = committed(outcome);
+    assert_eq!(committed.generation, 2);
+    let made = committed.made.expect("a replacement was made");
+    assert_eq!(world.active().await, made);
+    let kept = world.store.load().await.expect("readable").private;
+    assert_eq!(kept.kids().collect::<Vec<_>>(), [&made], "the stolen private key is gone from the store");
+}
+
+#[tokio::test]
+async fn dry_run_changes_nothing() {
+    let world = World::begun().await;
+    world.report("gateway-1").await;
+    let before = world.manifest().await;
+    let planned = world.operator.preview(&rotate(None)).await.expect("a plan");
+    assert!(matches!(planned, Planned::Change(plan) if plan.next.generation == 2));
+    assert_eq!(world.manifest().await, before);
+}
+
+#[tokio::test]
+async fn a_second_prune_has_nothing_to_do() {
+    let world = World::begun().await;
+    let outcome = world.apply(Verb::Prune, None).await.expect("nothing is no failure");
+    assert!(matches!(outcome, Outcome::Nothing(_)), "{outcome:?}");
+}
