@@ -1,0 +1,315 @@
+//! What can go wrong at a store. Each answer is a closed set; none repeats its source's text.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use keystile_keyring::manifest::ManifestError;
+use keystile_keyring::plan::Base;
+use keystile_keyring::{Digest, Kid};
+use keystile_token::KeyError;
+
+use crate::Occupancy;
+
+/// A file-system call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}{}", .path.display(), hint(.source))]
+pub struct FileError {
+    /// What was to be done: `read`, `create`, `sync`, …
+    pub doing: &'static str,
+    /// To what.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// `doing` to `path` failed with `source`.
+    pub fn new(doing: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self { doing, path: path.into(), source: source.into() }
+    }
+
+    /// The kind of its source.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => " (run as the directory's owner)",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => " (free some space and try again)",
+        io::ErrorKind::ReadOnlyFilesystem => " (changes need a writable file system)",
+        _ => "",
+    }
+}
+
+/// Why no keyring could be loaded. Nothing is created or changed by a load that fails, and a
+/// replica keeps the keyring that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no keyring.
+    #[error(
+        "no keyring at {place}: {found}; restore it or name the right store; \
+         only for a place that was never used: keystile init"
+    )]
+    Missing {
+        /// Where.
+        place: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// There is an OpenShell key set and no keyring.
+    #[error("no keyring at {place}, but an OpenShell key set; take it over: keystile adopt")]
+    NotAdopted {
+        /// Where.
+        place: String,
+    },
+    /// Something is there and could not be read.
+    #[error("the store cannot be read")]
+    Unreadable(#[source] FileError),
+    /// The manifest is not one.
+    #[error("{place} holds no usable manifest; restore it from a backup, then: keystile reconcile")]
+    Garbage {
+        /// The file or member.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: ManifestError,
+    },
+    /// A file is larger than anything that belongs there.
+    #[error("{place} has more than {limit} bytes; it is none of ours")]
+    TooLarge {
+        /// The file or member.
+        place: String,
+        /// The greatest size in bytes.
+        limit: usize,
+    },
+    /// A private key file is open to more than its owner and a reading group.
+    #[error(
+        "private key {} has mode {mode:04o}; expected 0600, or 0640 at most; if nobody copied it: chmod 600 {}",
+        .path.display(), .path.display()
+    )]
+    KeyFileMode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The manifest says that the store holds a private key, and it does not.
+    #[error(
+        "the private key of {kid} is missing: {place} does not exist; \
+         restore it from a backup, or go on without it: keystile reconcile"
+    )]
+    KeyMissing {
+        /// Whose.
+        kid: Kid,
+        /// Where it should be.
+        place: String,
+    },
+    /// A key file does not hold a key that can be used.
+    #[error("{place} holds no usable key; restore it from a backup")]
+    KeyGarbage {
+        /// The file or member.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: KeyError,
+    },
+    /// A private key and the public key that it should belong to are of two key pairs.
+    #[error("the private key in {place} is not the one of {public}; restore both from one backup")]
+    KeyMismatch {
+        /// The private key's file or member.
+        place: String,
+        /// What names the public key.
+        public: String,
+    },
+    /// The `kid` of a key set is not a kid.
+    #[error("{place} holds no usable kid")]
+    KidGarbage {
+        /// The file or member.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: keystile_keyring::NameError,
+    },
+    /// The store changed under the reader each time it tried.
+    #[error("{place} changed {tries} times while it was read; try again")]
+    Torn {
+        /// Where.
+        place: String,
+        /// How often it was read.
+        tries: usize,
+    },
+}
+
+/// Why a change was not committed, or may not have been.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The store is not at the generation that the change was made from: somebody else was first.
+    #[error("the keyring is at {}; the change was made from {}; read again and plan again", Place(.found), Place(.expected))]
+    Conflict {
+        /// What the change was made from.
+        expected: Option<Base>,
+        /// What the store holds.
+        found: Option<Base>,
+    },
+    /// A first generation is written to an empty place, or over the key set that it adopts.
+    #[error("{place} is not empty: {occupancy}")]
+    Occupied {
+        /// Where.
+        place: String,
+        /// What is there.
+        occupancy: Occupancy,
+    },
+    /// Somebody else is changing the store at this moment.
+    #[error("the store is locked by {by}; try again when it is done")]
+    Locked {
+        /// The holder, in its own words.
+        by: String,
+    },
+    /// The change does not follow from what it claims to replace: a bug in its maker.
+    #[error("the change is not well-formed: {0}")]
+    Invalid(String),
+    /// The store is older than its witness: a backup was restored.
+    #[error(
+        "the store is at generation {store}, its witness at {witness}: it went back; run: keystile reconcile"
+    )]
+    WentBack {
+        /// The store's generation.
+        store: u64,
+        /// The witness's generation.
+        witness: u64,
+    },
+    /// The directory is a copy that somebody else keeps up to date, such as a mounted Secret.
+    #[error("{place} is a mounted copy; change the Secret that it shows")]
+    Copy {
+        /// Where.
+        place: String,
+    },
+    /// The witness cannot be read, so nobody knows what the store must follow.
+    #[error("nothing was changed: the witness cannot be read")]
+    Witness(#[source] StoreError),
+    /// What the store holds now cannot be read, so nothing can replace it.
+    #[error("nothing was changed: the present generation cannot be read")]
+    Base(#[source] LoadError),
+    /// A file-system call failed before the commit point.
+    #[error("nothing was changed: the store is at its old generation")]
+    Io(#[source] FileError),
+    /// A call failed at or after the commit point: the change may have happened.
+    #[error("the change may have been committed; look before trying again: keystile status")]
+    Unknown(#[source] FileError),
+}
+
+/// Why something beside the keyring failed: reports, witness, mirror, occupancy.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file-system call failed.
+    #[error("the store does not answer")]
+    Io(#[source] FileError),
+    /// The keyring itself could not be read.
+    #[error("the keyring cannot be read")]
+    Load(#[source] LoadError),
+    /// Somebody else is changing the store at this moment.
+    #[error("the store is locked by {by}; try again when it is done")]
+    Locked {
+        /// The holder, in its own words.
+        by: String,
+    },
+    /// The witness remembers a newer generation than the one offered to it.
+    #[error(
+        "the witness remembers generation {found}, offered was {offered}: it never goes back; run: keystile reconcile"
+    )]
+    WitnessAhead {
+        /// What it remembers.
+        found: u64,
+        /// What was offered.
+        offered: u64,
+    },
+    /// The witness remembers another manifest of the same generation.
+    #[error(
+        "the witness remembers generation {generation} as {found}, offered was {offered}: the keyring has forked"
+    )]
+    Forked {
+        /// The generation.
+        generation: u64,
+        /// Digest of what it remembers.
+        found: Digest,
+        /// Digest of what was offered.
+        offered: Digest,
+    },
+    /// The witness is not a manifest.
+    #[error(
+        "the witness {place} holds no usable manifest; restore it, or delete it if the store is known to be the newest"
+    )]
+    WitnessGarbage {
+        /// The file or member.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: ManifestError,
+    },
+    /// A report is larger than any reader takes.
+    #[error("the report of {replica} has {found} bytes; readers take {limit}")]
+    ReportTooLarge {
+        /// Whose.
+        replica: keystile_keyring::ReplicaId,
+        /// Its size in bytes.
+        found: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A place cannot be a store.
+    #[error("{} cannot be a store: {why}", .path.display())]
+    Place {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+}
+
+/// A base in an error message.
+struct Place<'a>(&'a Option<Base>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(base) => {
+                let digest = base.digest.to_string();
+                write!(f, "generation {} ({})", base.generation, digest.get(..8).unwrap_or(&digest))
+            }
+            None => f.write_str("no generation"),
+        }
+    }
+}
+
+impl From<FileError> for LoadError {
+    fn from(error: FileError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl From<FileError> for CommitError {
+    fn from(error: FileError) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<FileError> for StoreError {
+    fn from(error: FileError) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<LoadError> for StoreError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+/// The runtime ended before a blocking call did.
+pub(crate) fn cut_off(doing: &'static str, path: &Path) -> FileError {
+    FileError::new(doing, path, io::Error::other("the runtime is shutting down"))
+}
