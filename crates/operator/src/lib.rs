@@ -80,6 +80,9 @@ impl Operator {
 
     /// Plans `request` and changes nothing.
     pub async fn preview(&self, request: &Request) -> Result<Planned, OperateError> {
+        if let Some((plan, ..)) = self.lost_signer_repair(request).await? {
+            return Ok(Planned::Change(Box::new(plan)));
+        }
         let ready = self.read(request.verb.may_take_a_key()).await?;
         self.plan(&ready, request)
     }

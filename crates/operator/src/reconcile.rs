@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keystile_keyring::plan::{Due, Plan, Remains, Request, Verb, due, repair};
+use keystile_keyring::plan::{Candidate, Due, Plan, Remains, Request, Verb, due, repair};
 use keystile_keyring::report::Presence;
 use keystile_keyring::{Digest, Manifest, ReplicaReport, UnixTime};
 use keystile_store::{Loaded, Mirror};
@@ -36,7 +36,7 @@ impl Operator {
             progress.did(&line);
             did.push(line);
         }
-        if let Some((plan, loaded)) = self.repair_due(how).await? {
+        if let Some((plan, loaded)) = self.repair_due(how.accept, &how.actor, None).await? {
             did.push(plan.impact.headline.replacen("Would repair", "Repaired", 1));
             self.write(&plan, loaded.private).await?;
             progress.committed(&plan);
@@ -48,7 +48,7 @@ impl Operator {
 
     /// What reconcile would do, one line each; changes nothing.
     pub async fn preview_reconcile(&self, how: &Reconcile) -> Result<Vec<String>, OperateError> {
-        if let Some((plan, _)) = self.repair_due(how).await? {
+        if let Some((plan, _)) = self.repair_due(how.accept, &how.actor, None).await? {
             return Ok(vec![plan.impact.headline]);
         }
         let loaded = self.store.load().await?;
@@ -68,8 +68,14 @@ impl Operator {
         Ok(would)
     }
 
-    /// The repair of a store that went back or lost private keys, if it did.
-    async fn repair_due(&self, how: &Reconcile) -> Result<Option<(Plan, Loaded)>, OperateError> {
+    /// The repair of a store that went back or lost private keys, if it did. With a `fresh` key, that
+    /// one signs from now on: the way out where no private key is left.
+    pub(crate) async fn repair_due(
+        &self,
+        accepted: Option<Digest>,
+        actor: &str,
+        fresh: Option<&Candidate>,
+    ) -> Result<Option<(Plan, Loaded)>, OperateError> {
         let loaded = self.store.salvage().await?;
         let witness = self.store.witness().await?;
         let went_back = witness.as_ref().is_some_and(|witness| went_back(&loaded, witness));
@@ -79,13 +85,9 @@ impl Operator {
             return Ok(None);
         }
         let newest = witness.filter(|_| went_back).unwrap_or_else(|| loaded.manifest.clone());
-        let remains = Remains {
-            manifest: &loaded.manifest,
-            digest: loaded.digest,
-            private: &present,
-            accepted: how.accept,
-        };
-        let plan = repair(&remains, &newest, &how.actor, self.clock.now())?;
+        let remains =
+            Remains { manifest: &loaded.manifest, digest: loaded.digest, private: &present, accepted, fresh };
+        let plan = repair(&remains, &newest, actor, self.clock.now())?;
         Ok(Some((plan, loaded)))
     }
 

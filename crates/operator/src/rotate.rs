@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use keystile_keyring::plan::{Planned, Request};
+use keystile_keyring::Kid;
+use keystile_keyring::plan::{Mode, Plan, Planned, Request, Verb};
+use keystile_token::PrivateKeys;
 
-use crate::{OperateError, Operator, Outcome, Progress};
+use crate::{OperateError, Operator, Outcome, Progress, committed};
 
 /// How often the fleet's reports are read while a rotation waits.
 const POLL: Duration = Duration::from_millis(250);
@@ -29,6 +31,9 @@ impl Operator {
         rotation: Rotation,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, OperateError> {
+        if let Some(outcome) = self.replace_lost_signer(request, progress).await? {
+            return Ok(outcome);
+        }
         let began = self.clock.uptime();
         loop {
             let ready = self.read(true).await?;
@@ -56,5 +61,36 @@ impl Operator {
                 Planned::Nothing(why) => return Ok(Outcome::Nothing(why)),
             }
         }
+    }
+
+    async fn replace_lost_signer(
+        &self,
+        request: &Request,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Outcome>, OperateError> {
+        let Some((plan, private, made)) = self.lost_signer_repair(request).await? else {
+            return Ok(None);
+        };
+        self.write(&plan, private).await?;
+        progress.committed(&plan);
+        Ok(Some(Outcome::Committed(Box::new(committed(&plan, Some(made))))))
+    }
+
+    /// `rotate --emergency` on a store that went back, or that lost private keys: the repair, with a
+    /// fresh key that signs.
+    pub(crate) async fn lost_signer_repair(
+        &self,
+        request: &Request,
+    ) -> Result<Option<(Plan, PrivateKeys, Kid)>, OperateError> {
+        let Verb::Rotate { mode: Mode::Emergency, .. } = request.verb else {
+            return Ok(None);
+        };
+        let (candidate, key) = self.make_key()?;
+        let Some((plan, loaded)) = self.repair_due(None, &request.actor, Some(&candidate)).await? else {
+            return Ok(None);
+        };
+        let mut private = loaded.private;
+        private.insert(candidate.kid.clone(), key).map_err(OperateError::KidTaken)?;
+        Ok(Some((plan, private, candidate.kid)))
     }
 }

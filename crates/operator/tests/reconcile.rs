@@ -5,9 +5,9 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{NO_WAIT, START, World, first, policy, rotate};
-use keystile_keyring::plan::{PolicyChange, Verb};
+use common::{NO_WAIT, START, World, first, policy, request, rotate};
 use keystile_keyring::KeyState;
+use keystile_keyring::plan::{Mode, PolicyChange, Verb};
 use keystile_operator::{OperateError, Reconcile, Silent};
 use keystile_store::{DirectoryStore, Store};
 use keystile_system::Clock;
@@ -80,7 +80,10 @@ async fn a_restored_backup_is_repaired_and_keeps_its_revocations() {
     let backup = place.path().join("backup");
     copy(&ring, &backup);
     let stolen = world.active().await;
-    world.apply(Verb::Revoke { kid: stolen.clone(), descendants: false }, Some("leaked")).await.expect("revoked");
+    world
+        .apply(Verb::Revoke { kid: stolen.clone(), descendants: false }, Some("leaked"))
+        .await
+        .expect("revoked");
     let replacement = world.active().await;
     let newest = world.manifest().await.generation;
 
@@ -106,13 +109,24 @@ async fn c17_a_private_key_that_came_back_with_a_backup_and_was_revoked_never_si
     let backup = place.path().join("backup");
     copy(&ring, &backup);
     let stolen = world.active().await;
-    world.apply(Verb::Revoke { kid: stolen.clone(), descendants: false }, Some("leaked")).await.expect("revoked");
+    world
+        .apply(Verb::Revoke { kid: stolen.clone(), descendants: false }, Some("leaked"))
+        .await
+        .expect("revoked");
     std::fs::remove_dir_all(&ring).expect("the store is lost");
     copy(&backup, &ring);
     let error = world.operator.reconcile(&how(), &mut Silent).await.expect_err("no private key may sign");
     let OperateError::Refused(refusal) = &error else { panic!("{error:?}") };
     assert_eq!(refusal.code, keystile_keyring::Code::NoSigner);
     assert!(refusal.remedy.contains("rotate --emergency"), "{}", refusal.remedy);
+
+    // The way out that the refusal names works.
+    let emergency = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
+    let request = request(emergency, Some("the store was lost"), None);
+    world.operator.rotate(&request, NO_WAIT, &mut Silent).await.expect("a fresh key signs");
+    let repaired = world.manifest().await;
+    assert_eq!(repaired.state_at(&stolen, world.clock.now()), Some(KeyState::Revoked));
+    assert_ne!(world.active().await, stolen);
 }
 
 #[tokio::test]

@@ -76,7 +76,11 @@ async fn t02_a_replica_that_lags_is_named_and_emergency_overrides_it() {
     world.apply(emergency, Some("the old key leaked")).await.expect("emergency skips the gate");
     let manifest = world.manifest().await;
     let last = manifest.history.last().expect("a history");
-    assert_eq!((last.verb.as_str(), last.reason.as_deref()), ("rotate", Some("the old key leaked")), "audited");
+    assert_eq!(
+        (last.verb.as_str(), last.reason.as_deref()),
+        ("rotate", Some("the old key leaked")),
+        "audited"
+    );
 }
 
 #[tokio::test]

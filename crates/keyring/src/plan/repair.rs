@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::check;
 use crate::ident::{Digest, Kid};
 use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, limits};
-use crate::plan::draft::would_break;
-use crate::plan::{Base, Impact, Plan, Step};
+use crate::plan::draft::{new_key, would_break};
+use crate::plan::{Base, Candidate, Impact, Plan, Step};
 use crate::refusal::{Code, Refusal};
 use crate::state::KeyState;
 use crate::time::UnixTime;
@@ -25,6 +25,8 @@ pub struct Remains<'a> {
     pub private: &'a BTreeSet<Kid>,
     /// The digest that the operator accepts unknown keys of, if one was given.
     pub accepted: Option<Digest>,
+    /// A fresh key that is to sign: what `rotate --emergency` brings.
+    pub fresh: Option<&'a Candidate>,
 }
 
 /// The generation that follows both the store's and the witness's.
@@ -47,7 +49,10 @@ pub fn repair(
         }
     }
     drop_lost_operation(&mut next, now);
-    let signer = signer(&next, now)?;
+    let signer = match remains.fresh {
+        Some(fresh) => take_fresh_key(&mut next, fresh, now)?,
+        None => signer(&next, now)?,
+    };
     sign_with(&mut next, &signer, now);
     next.history.push(Change {
         generation: next.generation,
@@ -62,7 +67,16 @@ pub fn repair(
     check::postcondition(&next, now).map_err(|violation| would_break(&violation))?;
     let impact = statement(remains.manifest, witness, &next, &signer, now);
     let base = Base { generation: remains.manifest.generation, digest: remains.digest };
-    Ok(Plan { verb: "reconcile", planned_at: now, base: Some(base), next, takes_candidate: false, impact })
+    Ok(Plan { verb: "reconcile", planned_at: now, base: Some(base), next, takes_candidate: remains.fresh.is_some(), impact })
+}
+
+fn take_fresh_key(next: &mut Manifest, fresh: &Candidate, now: UnixTime) -> Result<Kid, Refusal> {
+    if next.key(&fresh.kid).is_some() || next.tombstone(&fresh.kid).is_some() {
+        let found = format!("kid {} is, or was, the kid of another key of this keyring", fresh.kid);
+        return Err(Refusal::new(Code::KidReused, found, "let Keystile make another key"));
+    }
+    next.keys.push(new_key(fresh, now));
+    Ok(fresh.kid.clone())
 }
 
 /// `revoked` wins over every older manifest, whichever of the two knows of it (I8).
@@ -167,8 +181,9 @@ fn sign_with(next: &mut Manifest, signer: &Kid, now: UnixTime) {
     let before = next.clone();
     let ahead: Vec<UnixTime> =
         next.timeline.iter().map(|activation| activation.from).filter(|from| *from > now).collect();
+    let fresh = next.first_activation(signer).is_none();
     let cannot = |manifest: &Manifest, at: UnixTime| {
-        manifest.active_at(at).is_none_or(|key| key.private != PrivateState::Present)
+        fresh || manifest.active_at(at).is_none_or(|key| key.private != PrivateState::Present)
     };
     for at in std::iter::once(now).chain(ahead) {
         if cannot(next, at) {
