@@ -18,10 +18,10 @@ pub enum OperateError {
         /// What it waits for.
         gate: Gate,
         /// The rotation.
-        operation: Operation,
+        operation: Box<Operation>,
     },
     /// Somebody else changed the keyring first.
-    #[error("{}", conflict(.found, .by))]
+    #[error("{}", conflict(.found.as_ref(), .by.as_ref()))]
     Conflict {
         /// What the store holds now.
         found: Option<Base>,
@@ -74,20 +74,21 @@ impl OperateError {
     /// Its class.
     pub fn class(&self) -> Failure {
         match self {
-            Self::Refused(_) | Self::Held { .. } => Failure::Refused,
+            Self::Refused(_)
+            | Self::Held { .. }
+            | Self::Commit(CommitError::Occupied { .. } | CommitError::WentBack { .. }) => Failure::Refused,
             Self::Conflict { .. }
             | Self::Commit(CommitError::Conflict { .. } | CommitError::Locked { .. })
             | Self::Store(StoreError::Locked { .. }) => Failure::Conflict,
-            Self::Commit(CommitError::Occupied { .. } | CommitError::WentBack { .. }) => Failure::Refused,
             Self::Load(_) | Self::Store(_) | Self::Commit(_) | Self::Witness { .. } => Failure::Store,
             Self::Manifest(_) | Self::Key(_) | Self::KidTaken(_) => Failure::Other,
         }
     }
 }
 
-fn conflict(found: &Option<Base>, by: &Option<(String, String)>) -> String {
+fn conflict(found: Option<&Base>, by: Option<&(String, String)>) -> String {
     let at = found.map_or("no generation".to_owned(), |base| format!("generation {}", base.generation));
-    let who = by.as_ref().map_or(String::new(), |(verb, actor)| format!(" by {verb} of {actor}"));
+    let who = by.map_or(String::new(), |(verb, actor)| format!(" by {verb} of {actor}"));
     format!(
         "somebody else changed the keyring first: it is at {at}{who}; look, then decide anew: keystile status"
     )

@@ -101,7 +101,9 @@ impl Operator {
             }
             Planned::Done(done) => Ok(Outcome::Done(done)),
             Planned::Nothing(why) => Ok(Outcome::Nothing(why)),
-            Planned::Wait { gate, operation } => Err(OperateError::Held { gate, operation }),
+            Planned::Wait { gate, operation } => {
+                Err(OperateError::Held { gate, operation: Box::new(operation) })
+            }
         }
     }
 

@@ -53,7 +53,7 @@ impl Operator {
                     progress.waiting(&operation, &gate, self.clock.now());
                     let waited = self.clock.uptime().saturating_sub(began);
                     if rotation.no_wait || rotation.timeout.is_some_and(|timeout| waited >= timeout) {
-                        return Err(OperateError::Held { gate, operation });
+                        return Err(OperateError::Held { gate, operation: Box::new(operation) });
                     }
                     tokio::time::sleep(POLL).await;
                 }

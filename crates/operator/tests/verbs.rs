@@ -1,4 +1,5 @@
 //! The verbs end to end on a store: read, plan, commit, witness.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -10,6 +11,7 @@ use common::{Heard, NO_WAIT, World, committed, done, first, policy, request, rot
 use keystile_keyring::plan::{Mode, Planned, Verb};
 use keystile_keyring::{Code, Fleet, Gate, KeyState};
 use keystile_operator::{Failure, OperateError, Outcome, Rotation, Silent};
+use keystile_system::Clock;
 
 fn code(error: &OperateError) -> Code {
     match error {
@@ -164,7 +166,6 @@ async fn t17_rollback_needs_no_wait_and_keeps_the_new_keys_tokens() {
     let new = world.active().await;
     world.apply(Verb::Rollback { to: None }, None).await.expect("in the window");
     assert_eq!(world.active().await, old);
-    use keystile_system::Clock;
     let state = world.manifest().await.state_at(&new, world.clock.now());
     assert_eq!(state, Some(KeyState::VerifyOnly));
 }

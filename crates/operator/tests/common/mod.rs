@@ -1,5 +1,5 @@
 //! A keyring in memory, a clock that the test moves, and replicas that report when told to.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod overtaken;
 
@@ -11,7 +11,7 @@ use keystile_keyring::report::{Condition, KeyReport, KeyUsage};
 use keystile_keyring::{Fleet, Gate, GatewayId, Kid, Manifest, Policy, ReplicaId, ReplicaReport, UnixTime};
 use keystile_operator::{Committed, First, OperateError, Operator, Outcome, Progress, Rotation, Silent};
 use keystile_store::{MemoryStore, Store};
-use keystile_system::SystemEntropy;
+use keystile_system::{Clock, SystemEntropy};
 use keystile_testkit::ManualClock;
 
 pub const START: UnixTime = UnixTime(1_800_000_000);
@@ -47,13 +47,11 @@ impl World {
     }
 
     pub async fn active(&self) -> Kid {
-        use keystile_system::Clock;
         self.manifest().await.active_at(self.clock.now()).expect("a key signs").kid.clone()
     }
 
     /// Replica `name` reports what the store holds now.
     pub async fn report(&self, name: &str) {
-        use keystile_system::Clock;
         let now = self.clock.now();
         let manifest = self.manifest().await;
         let before = self.store.replicas().await.expect("reports can be read");
