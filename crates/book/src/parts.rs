@@ -1,0 +1,88 @@
+//! Generated parts: what stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+
+use std::fmt::Write as _;
+
+use keystile_keyring::policy::MEMBERS;
+use keystile_keyring::{Code, Policy, in_words};
+
+use crate::error::BookError;
+
+const BEGIN: &str = "<!-- generated: ";
+const END: &str = "<!-- end -->";
+
+/// `text` with its generated parts made anew.
+pub fn refresh(page: &str, text: &str) -> Result<String, BookError> {
+    let mut made = String::with_capacity(text.len());
+    let mut inside = false;
+    for (index, line) in text.lines().enumerate() {
+        if inside && line == END {
+            inside = false;
+        }
+        if !inside {
+            made.push_str(line);
+            made.push('\n');
+        }
+        if let Some(name) = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(" -->")) {
+            let part = part(name)
+                .ok_or_else(|| BookError::page(page, index, format!("no part is called {name:?}")))?;
+            let _ = write!(made, "\n{}\n\n", part.trim());
+            inside = true;
+        }
+    }
+    if inside {
+        return Err(BookError::page(page, text.lines().count(), format!("a part has no {END}")));
+    }
+    Ok(made)
+}
+
+fn part(name: &str) -> Option<String> {
+    match name {
+        "policy" => Some(policy()),
+        "refusals" => Some(refusals()),
+        _ => None,
+    }
+}
+
+fn policy() -> String {
+    let default = Policy::default();
+    let mut table = "| member | default | range | meaning |\n|---|---|---|---|\n".to_owned();
+    for member in MEMBERS {
+        let counted = member.name == "max_keys";
+        let say = |value: u64| if counted || value == 0 { value.to_string() } else { in_words(value) };
+        let usual = member.get(&default).map_or_else(|| "none".to_owned(), say);
+        let (name, least, most) = (member.name, say(member.min), say(member.max));
+        let _ = writeln!(table, "| `{name}` | {usual} | {least} to {most} | {} |", member.meaning);
+    }
+    table
+}
+
+fn refusals() -> String {
+    let mut table = "| code | when |\n|---|---|\n".to_owned();
+    for code in Code::ALL {
+        let _ = writeln!(table, "| `{code}` | {} |", code.meaning());
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_put_between_its_marks() {
+        let page = "a\n<!-- generated: policy -->\nyesterday\n<!-- end -->\nb\n";
+        let made = refresh("p.md", page).expect("the part exists");
+        assert!(made.starts_with("a\n<!-- generated: policy -->\n\n| member |"), "{made}");
+        assert!(made.ends_with("|\n\n<!-- end -->\nb\n"), "{made}");
+        assert!(!made.contains("yesterday"));
+        assert_eq!(refresh("p.md", &made).expect("it stays so"), made);
+    }
+
+    #[test]
+    fn an_unknown_or_open_part_is_a_fault_of_the_page() {
+        let unknown = refresh("p.md", "<!-- generated: x -->\n").expect_err("there is no x");
+        assert_eq!(unknown.to_string(), "p.md:1: no part is called \"x\"");
+        let open = refresh("p.md", "<!-- generated: policy -->\n").expect_err("it has no end");
+        assert!(open.to_string().contains("has no <!-- end -->"));
+    }
+}
