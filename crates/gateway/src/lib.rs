@@ -1,1 +1,29 @@
-//! The gateway: gRPC, HTTP, admin, reload, configuration
+//! The gateway behind `keystile serve`: tokens over gRPC, published keys and forward-auth over HTTP.
+//!
+//! [`Gateway::bind`] takes a [`Config`](config::Config), a store, a clock and randomness, so that a test
+//! or a rehearsal runs whole gateways in its own process. The keyring is swapped atomically when the
+//! store changes; the request path takes no lock, reads the clocks once, and does no I/O but one bounded
+//! re-read of the store for a token that would otherwise be refused by an old keyring.
+
+mod admin;
+mod audit;
+mod chain;
+pub mod config;
+mod gatekeeper;
+mod gateway;
+mod grpc;
+mod http;
+mod metrics;
+mod mint;
+mod rate;
+mod replica;
+mod report;
+mod server;
+mod tls;
+
+pub use admin::{KeyStatus, NextEvent, Status};
+pub use config::Config;
+pub use gateway::{Gateway, StartError};
+pub use grpc::ReflectionError;
+pub use replica::{Fault, ReadError, Readiness};
+pub use tls::TlsError;

@@ -1,0 +1,184 @@
+//! The audit log: one line per token minted, bounded lines per class of refusal, alarms. Target `audit`.
+//!
+//! Never a token, and of a refused one only what its signature vouches for: a kid is shown because its
+//! characters were checked, a sandbox only after a good signature.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use keystile_keyring::{Kid, UnixTime};
+use keystile_token::{Reason, Rejection, SandboxId};
+
+use crate::metrics::Metrics;
+
+/// How long a class of lines is counted before it is written again.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Lines of one class in a window.
+const LINES: u64 = 5;
+
+/// What was done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    Bootstrap,
+    Refresh,
+    Extension,
+}
+
+impl Operation {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "bootstrap",
+            Self::Refresh => "refresh",
+            Self::Extension => "extension",
+        }
+    }
+}
+
+/// Writes audit lines within bounds.
+pub(crate) struct Audit {
+    /// One for each reason, and one for alarms at the end.
+    quotas: Vec<Quota>,
+    denials: Quota,
+}
+
+/// One class of lines: how many were written in the present window, how many left out.
+#[derive(Default)]
+struct Quota {
+    window: AtomicU64,
+    written: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Quota {
+    /// Whether a line may be written now, and how many were left out since the last one.
+    fn line(&self, uptime: Duration) -> Option<u64> {
+        let window = uptime.as_secs() / WINDOW.as_secs() + 1;
+        if self.window.swap(window, Ordering::Relaxed) != window {
+            self.written.store(0, Ordering::Relaxed);
+        }
+        if self.written.fetch_add(1, Ordering::Relaxed) < LINES {
+            return Some(self.left_out.swap(0, Ordering::Relaxed));
+        }
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+/// A token that was minted.
+pub(crate) struct MintLine<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) sandbox: &'a SandboxId,
+    pub(crate) kid: &'a Kid,
+    pub(crate) presented: Option<&'a Kid>,
+    pub(crate) expires_at: Option<UnixTime>,
+    pub(crate) audience: Option<&'a str>,
+    pub(crate) peer: SocketAddr,
+}
+
+/// A token was minted.
+pub(crate) fn minted(line: &MintLine<'_>) {
+    tracing::info!(
+        target: "audit",
+        operation = line.operation.as_str(),
+        outcome = "minted",
+        sandbox = %line.sandbox,
+        kid = %line.kid,
+        presented = line.presented.map(tracing::field::display),
+        expires_at = line.expires_at.map(|at| at.0),
+        audience = line.audience,
+        peer = %line.peer,
+    );
+}
+
+impl Audit {
+    pub(crate) fn new() -> Self {
+        Self {
+            quotas: (0..=Reason::ALL.len()).map(|_| Quota::default()).collect(),
+            denials: Quota::default(),
+        }
+    }
+
+    /// A token was refused.
+    pub(crate) fn rejected(
+        &self,
+        rejection: &Rejection,
+        peer: SocketAddr,
+        uptime: Duration,
+        metrics: &Metrics,
+    ) {
+        if rejection.alarm {
+            self.alarm(rejection, peer, uptime, metrics);
+        }
+        let Some(left_out) = self.allowed(rejection.reason as usize, uptime, metrics) else {
+            return;
+        };
+        tracing::warn!(
+            target: "audit",
+            outcome = "rejected",
+            reason = rejection.reason.as_str(),
+            claim = rejection.fault.map(|fault| fault.claim.as_str()),
+            kid = rejection.kid.as_ref().map(tracing::field::display),
+            sandbox = rejection.sandbox_id.as_ref().map(tracing::field::display),
+            %peer,
+            left_out,
+        );
+    }
+
+    /// Somebody other than a replica has signed with our key.
+    fn alarm(&self, rejection: &Rejection, peer: SocketAddr, uptime: Duration, metrics: &Metrics) {
+        metrics.alarms.inc();
+        let Some(left_out) = self.allowed(Reason::ALL.len(), uptime, metrics) else {
+            return;
+        };
+        tracing::error!(
+            target: "audit",
+            alarm = rejection.reason.as_str(),
+            kid = rejection.kid.as_ref().map(tracing::field::display),
+            sandbox = rejection.sandbox_id.as_ref().map(tracing::field::display),
+            %peer,
+            left_out,
+            "a token with a good signature that no replica made: the key may be stolen; see keystile revoke",
+        );
+    }
+
+    /// A caller who is known, or who could not be, was denied an operation.
+    pub(crate) fn denied(
+        &self,
+        operation: Operation,
+        why: &str,
+        peer: SocketAddr,
+        uptime: Duration,
+        metrics: &Metrics,
+    ) {
+        match self.denials.line(uptime) {
+            Some(left_out) => tracing::warn!(
+                target: "audit", operation = operation.as_str(), outcome = "denied", why, %peer, left_out,
+            ),
+            None => drop(metrics.audit_suppressed.inc()),
+        }
+    }
+
+    fn allowed(&self, class: usize, uptime: Duration, metrics: &Metrics) -> Option<u64> {
+        let allowed = self.quotas.get(class).and_then(|quota| quota.line(uptime));
+        if allowed.is_none() {
+            metrics.audit_suppressed.inc();
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_one_class_is_a_few_lines_and_then_a_number() {
+        let quota = Quota::default();
+        let lines = (0..10_000).filter(|_| quota.line(Duration::from_secs(100)).is_some()).count();
+        assert_eq!(lines as u64, LINES);
+        assert_eq!(quota.line(Duration::from_secs(111)), Some(10_000 - LINES));
+        assert_eq!(quota.line(Duration::from_secs(111)), Some(0));
+    }
+}

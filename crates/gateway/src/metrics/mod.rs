@@ -1,0 +1,131 @@
+//! What is counted. Every label's values are a closed list, or the kids of the keyring held: no caller
+//! can make a new one.
+
+mod view;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use keystile_token::Reason;
+
+pub(crate) use view::View;
+
+/// Counters of one closed label.
+pub(crate) struct Closed(Vec<(&'static str, Counter)>);
+
+impl Closed {
+    fn register(
+        registry: &mut Registry,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        let counters = values.into_iter().map(|value| (value, family.get_or_create_owned(&[(label, value)])));
+        let counters = counters.collect();
+        registry.register(name, help, family);
+        Self(counters)
+    }
+
+    /// Adds one to the counter of `value`; a value that is not in the list is not counted.
+    pub(crate) fn inc(&self, value: &str) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == value) {
+            counter.inc();
+        }
+    }
+}
+
+macro_rules! metrics {
+    (
+        plain { $($(#[doc = $doc:literal])+ $plain:ident: $plain_type:ty,)+ }
+        closed { $($(#[doc = $closed_doc:literal])+ $closed:ident by $label:literal in $values:expr,)+ }
+    ) => {
+        /// Everything that is counted besides what [`View`] reads off the replica.
+        pub(crate) struct Metrics {
+            $($(#[doc = $doc])+ pub(crate) $plain: $plain_type,)+
+            $($(#[doc = $closed_doc])+ pub(crate) $closed: Closed,)+
+        }
+
+        impl Metrics {
+            /// The metrics, and the registry that they are shown by.
+            pub(crate) fn new() -> (Self, Registry) {
+                let mut registry = Registry::with_prefix("keystile");
+                let metrics = Self {
+                    $($plain: {
+                        let metric = <$plain_type>::default();
+                        registry.register(stringify!($plain), concat!($($doc),+).trim(), metric.clone());
+                        metric
+                    },)+
+                    $($closed: Closed::register(
+                        &mut registry, stringify!($closed), concat!($($closed_doc),+).trim(), $label, $values,
+                    ),)+
+                };
+                (metrics, registry)
+            }
+        }
+    };
+}
+
+metrics! {
+    plain {
+        /// Connections open now
+        connections_open: Gauge,
+        /// Connections accepted
+        connections: Counter,
+        /// TLS handshakes that failed or took too long
+        handshake_failures: Counter,
+        /// Requests refused because as many as allowed were worked on
+        overloaded: Counter,
+        /// Requests that took longer than allowed
+        timed_out: Counter,
+        /// Changed TLS files that were put in force
+        tls_reloads: Counter,
+        /// Changed TLS files that could not be used
+        tls_reload_failures: Counter,
+        /// Generations that were loaded after the first
+        reloads: Counter,
+        /// Reads of the store that requests asked for
+        rereads: Counter,
+        /// Reports written to the store
+        reports: Counter,
+        /// Reports that could not be written
+        report_failures: Counter,
+        /// Tokens that somebody other than a replica signed with our key
+        alarms: Counter,
+        /// Audit lines left out because there were too many of their kind
+        audit_suppressed: Counter,
+    }
+    closed {
+        /// Tokens minted, by operation
+        mints by "operation" in ["bootstrap", "refresh", "extension"],
+        /// Mintings refused, by reason
+        mint_refusals by "reason" in ["unconfirmed", "not-configured", "lineage-too-old", "rate-limited", "denied", "other"],
+        /// Tokens verified, by result
+        verifications by "result" in ["accepted", "rejected", "unavailable", "not-ours"],
+        /// Tokens rejected, by reason
+        rejections by "reason" in Reason::ALL.iter().map(|reason| reason.as_str()),
+        /// Reads that did not confirm the newest keyring, by cause
+        reload_failures by "cause" in ["load", "witness", "keyring", "regression", "behind-witness", "forked"],
+    }
+}
+
+impl Metrics {
+    /// Counts a connection, until what it returns is dropped.
+    pub(crate) fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        self.connections_open.inc();
+        OpenConnection(self.connections_open.clone())
+    }
+}
+
+/// A connection that is open.
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,118 @@
+//! What a replica holds at a moment: swapped whole, never changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystile_keyring::{Digest, Kid, UnixTime};
+use keystile_store::Freshness;
+use keystile_system::Clock;
+use keystile_token::Keyring;
+use prometheus_client::metrics::counter::Counter;
+
+use super::offer::Overrule;
+
+/// One reading of the clocks. A request is decided at one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) now: UnixTime,
+    pub(crate) uptime: Duration,
+}
+
+impl Moment {
+    pub(crate) fn read(clock: &dyn Clock) -> Self {
+        Self { now: clock.now(), uptime: clock.uptime() }
+    }
+}
+
+/// That nothing newer had been committed when a read began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Confirmation {
+    /// When the read began, on the clock that staleness is measured by.
+    pub(crate) uptime: Duration,
+    /// The same on the wall clock.
+    pub(crate) at: UnixTime,
+}
+
+impl From<Moment> for Confirmation {
+    /// That of a read that began at `moment`.
+    fn from(moment: Moment) -> Self {
+        Self { uptime: moment.uptime, at: moment.now }
+    }
+}
+
+/// A key of the keyring, as this replica has known it.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownKey {
+    pub(crate) kid: Kid,
+    /// When the replica first held it.
+    pub(crate) held_since: UnixTime,
+    /// Whether it held it from its first load on.
+    pub(crate) from_start: bool,
+    /// Tokens of the key that were accepted.
+    pub(crate) accepted: Counter,
+    /// Tokens that were signed with it.
+    pub(crate) minted: Counter,
+}
+
+/// A keyring, and what the replica knows about it.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) keys: Arc<[KnownKey]>,
+    pub(crate) confirmed: Confirmation,
+    pub(crate) freshness: Freshness,
+    /// What a newer witness forbids.
+    pub(crate) overrule: Arc<Overrule>,
+    /// Why the replica holds nothing newer, if the last read said so.
+    pub(crate) trouble: Option<Arc<str>>,
+}
+
+impl Held {
+    pub(crate) fn generation(&self) -> u64 {
+        self.keyring.generation()
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.keyring.digest()
+    }
+
+    /// How long ago the keyring was confirmed.
+    pub(crate) fn age(&self, moment: Moment) -> Duration {
+        moment.uptime.saturating_sub(self.confirmed.uptime)
+    }
+
+    /// Whether the keyring was confirmed lately enough to mint with.
+    pub(crate) fn fresh_to_mint(&self, moment: Moment) -> bool {
+        self.age(moment) <= Duration::from_secs(self.keyring.manifest().policy.max_staleness)
+    }
+
+    /// Whether the replica may mint: what is minted now, nobody must refuse.
+    pub(crate) fn may_mint(&self, moment: Moment) -> bool {
+        let signer = self.keyring.manifest().active_at(moment.now);
+        self.fresh_to_mint(moment) && signer.is_none_or(|key| !self.overrule.revoked.contains(&key.kid))
+    }
+
+    /// Whether the keyring was confirmed lately enough to verify with.
+    pub(crate) fn fresh_to_verify(&self, moment: Moment) -> bool {
+        self.age(moment) <= Duration::from_secs(self.keyring.manifest().policy.verify_staleness)
+    }
+
+    /// What the replica knows of `kid`.
+    pub(crate) fn key(&self, kid: &Kid) -> Option<&KnownKey> {
+        self.keys.iter().find(|key| key.kid == *kid)
+    }
+}
+
+/// The keys of `keyring`, with what was known of them before. `before` is `None` at the first load.
+pub(crate) fn known_keys(keyring: &Keyring, before: Option<&[KnownKey]>, now: UnixTime) -> Arc<[KnownKey]> {
+    let known = |kid: &Kid| {
+        before.and_then(|keys| keys.iter().find(|key| key.kid == *kid)).cloned().unwrap_or_else(|| KnownKey {
+            kid: kid.clone(),
+            held_since: now,
+            from_start: before.is_none(),
+            accepted: Counter::default(),
+            minted: Counter::default(),
+        })
+    };
+    keyring.manifest().keys.iter().map(|key| known(&key.kid)).collect()
+}

@@ -1,0 +1,157 @@
+//! The replica's keyring: swapped atomically, confirmed again and again, asked by every request.
+//!
+//! The request path takes no lock: it loads an [`Arc`], reads the clocks once and decides. Only a token
+//! that would be refused for a reason that a newer generation could change waits for the store.
+
+mod held;
+mod offer;
+mod reader;
+mod readiness;
+mod reload;
+mod reread;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use keystile_system::Clock;
+use keystile_token::{Accepted, Circumstance, Reason, Rejection, Signature, Verdict};
+use tokio::sync::watch;
+
+pub(crate) use held::{Held, Moment};
+pub use offer::Fault;
+pub use reader::ReadError;
+pub(crate) use reader::Reader;
+pub use readiness::Readiness;
+pub(crate) use reload::Reloader;
+use reread::{Reread, Rereads};
+
+/// What a replica knows, shared by everything that serves.
+pub(crate) struct Replica {
+    clock: Arc<dyn Clock>,
+    held: ArcSwap<Held>,
+    rereads: Rereads,
+    /// Counts what a report should tell at once.
+    news: watch::Sender<u64>,
+    stopping: AtomicBool,
+}
+
+/// What became of a token.
+pub(crate) enum Outcome {
+    Accepted(Accepted),
+    NotOurs,
+    Rejected(Rejection),
+    /// Nobody can know now: the keyring cannot be confirmed.
+    Unavailable,
+}
+
+/// An outcome, and what it was found with.
+pub(crate) struct Judged {
+    pub(crate) outcome: Outcome,
+    pub(crate) held: Arc<Held>,
+    pub(crate) moment: Moment,
+}
+
+impl Replica {
+    pub(crate) fn new(clock: Arc<dyn Clock>, first: Held) -> Self {
+        Self {
+            clock,
+            held: ArcSwap::from_pointee(first),
+            rereads: Rereads::new(),
+            news: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The clocks now.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::read(self.clock.as_ref())
+    }
+
+    /// What is held now.
+    pub(crate) fn held(&self) -> Arc<Held> {
+        self.held.load_full()
+    }
+
+    /// Ticks when there is something to report at once.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// From now on the replica is not ready: it is about to stop.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.tell();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    fn tell(&self) {
+        self.news.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// The verdict on a token, after the store was read again where that could change it.
+    pub(crate) async fn verify(&self, token: &[u8]) -> Judged {
+        let first = self.judge(token, None);
+        let Outcome::Rejected(Rejection { reread: true, .. }) = first.outcome else {
+            return first;
+        };
+        let reread = self.rereads.next().await;
+        self.judge(token, Some(reread))
+    }
+
+    fn judge(&self, token: &[u8], reread: Option<Reread>) -> Judged {
+        let (moment, held) = (self.moment(), self.held());
+        if !held.fresh_to_verify(moment) {
+            self.rereads.nudge();
+            return Judged { outcome: Outcome::Unavailable, held, moment };
+        }
+        let circumstance = match reread {
+            None | Some(Reread::Done) => Circumstance::Usual,
+            Some(Reread::Failed | Reread::Crowded) => {
+                Circumstance::StoreUnreadable { confirmed_at: held.confirmed.at }
+            }
+        };
+        let outcome = match held.keyring.verify_with(token, moment.now, circumstance) {
+            Verdict::Accepted(accepted) => overruled(&held, accepted),
+            Verdict::NotOurs => Outcome::NotOurs,
+            Verdict::Rejected(rejection) => Outcome::Rejected(rejection),
+            Verdict::Unavailable(_) => Outcome::Unavailable,
+        };
+        Judged { outcome, held, moment }
+    }
+
+    /// `held` if it may be minted with, else what a read of the store brings; `None` if it cannot be
+    /// confirmed.
+    pub(crate) async fn to_mint(&self, held: Arc<Held>, moment: Moment) -> Option<(Arc<Held>, Moment)> {
+        let usable = |held: Arc<Held>, moment| held.may_mint(moment).then_some((held, moment));
+        if let Some(found) = usable(held, moment) {
+            return Some(found);
+        }
+        self.rereads.next().await;
+        usable(self.held(), self.moment())
+    }
+}
+
+/// A newer witness may forbid what the keyring held still accepts.
+fn overruled(held: &Held, accepted: Accepted) -> Outcome {
+    let began = accepted.claims.lineage.began;
+    let reason = if held.overrule.revoked.contains(&accepted.kid) {
+        Reason::RevokedKey
+    } else if held.overrule.lineage_floor.is_some_and(|floor| began <= floor) {
+        Reason::LineageRevoked
+    } else {
+        return Outcome::Accepted(accepted);
+    };
+    Outcome::Rejected(Rejection {
+        reason,
+        fault: None,
+        kid: Some(accepted.kid),
+        sandbox_id: Some(accepted.claims.sandbox_id),
+        signature: Signature::Good,
+        alarm: false,
+        reread: false,
+    })
+}

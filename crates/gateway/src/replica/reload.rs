@@ -1,0 +1,89 @@
+//! The one task that reads the store: when it changes, when a request needs it, and every few seconds,
+//! so that a quiet store is still confirmed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::reader::{Read, Reader};
+use super::{Held, Replica};
+use crate::chain::chain;
+use crate::metrics::Metrics;
+
+/// The least time between two reads that requests ask for (invariant I10).
+const PACE: Duration = Duration::from_secs(1);
+
+/// The longest time between two reads.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The shortest, whatever policy says.
+const SHORTEST: Duration = Duration::from_millis(250);
+
+/// Keeps a replica's keyring the newest.
+pub(crate) struct Reloader {
+    pub(crate) reader: Reader,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    /// Reads for ever.
+    pub(crate) async fn run(self) {
+        let mut store = self.reader.store.watch();
+        let mut watched = true;
+        loop {
+            let began = Instant::now();
+            self.read().await;
+            let wanted = async {
+                self.replica.rereads.wanted().await;
+                sleep_until(began + PACE).await;
+            };
+            tokio::select! {
+                changed = store.changed(), if watched => watched = changed.is_ok(),
+                () = wanted => drop(self.metrics.rereads.inc()),
+                () = sleep_until(began + self.period()) => {}
+            }
+        }
+    }
+
+    /// A quarter of what staleness allows: three reads may fail before minting stops.
+    fn period(&self) -> Duration {
+        let held = self.replica.held();
+        (Duration::from_secs(held.keyring.manifest().policy.max_staleness) / 4).clamp(SHORTEST, LONGEST)
+    }
+
+    async fn read(&self) {
+        let number = self.replica.rereads.begin();
+        let before = self.replica.held();
+        let read = self.reader.again(&before).await;
+        let confirmed = read.confirmed;
+        self.put_in_force(&before, read);
+        self.replica.rereads.end(number, confirmed);
+    }
+
+    fn put_in_force(&self, before: &Held, read: Read) {
+        let Read { mut held, newer, confirmed: _, error } = read;
+        let trouble = error.as_ref().map(|error| Arc::from(chain(error)));
+        if let Some(error) = &error {
+            self.metrics.reload_failures.inc(error.label());
+        }
+        let news = newer || trouble != before.trouble;
+        match &trouble {
+            Some(why) if before.trouble != trouble => {
+                tracing::error!(held = before.generation(), %why, "the keyring held stays in force");
+            }
+            None if before.trouble.is_some() => tracing::info!("the store is in order again"),
+            _ => {}
+        }
+        held.trouble = trouble;
+        if newer {
+            self.metrics.reloads.inc();
+            tracing::info!(from = before.generation(), to = held.generation(), "loaded a new generation");
+        }
+        self.replica.held.store(Arc::new(held));
+        if news {
+            self.replica.tell();
+        }
+    }
+}

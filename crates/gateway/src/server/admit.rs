@@ -1,0 +1,66 @@
+//! What every request must pass: the number worked on at a time, its time and its size.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::Limited;
+use tokio::sync::Semaphore;
+
+use crate::config::Limits;
+use crate::metrics::Metrics;
+
+/// The limits in force, shared by all connections of a listener.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+    body_bytes: usize,
+    metrics: Arc<Metrics>,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(limits.requests as usize)),
+            timeout: limits.request_timeout,
+            body_bytes: limits.body_bytes.0 as usize,
+            metrics,
+        }
+    }
+
+    /// The middleware.
+    pub(crate) async fn admit(State(this): State<Self>, request: Request, next: Next) -> Response {
+        let grpc = is_grpc(request.headers());
+        let Ok(_slot) = this.slots.try_acquire() else {
+            this.metrics.overloaded.inc();
+            let status =
+                tonic::Status::resource_exhausted("this gateway works on as many requests as it may");
+            return refuse(grpc, status, StatusCode::SERVICE_UNAVAILABLE);
+        };
+        let request = request.map(|body| Body::new(Limited::new(body, this.body_bytes)));
+        if let Ok(response) = tokio::time::timeout(this.timeout, next.run(request)).await {
+            return response;
+        }
+        this.metrics.timed_out.inc();
+        let status = tonic::Status::deadline_exceeded("this gateway gives a request no more time");
+        refuse(grpc, status, StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+/// Whether a request is gRPC's, by its content type: what OpenShell's gateway goes by.
+pub(crate) fn is_grpc(headers: &http::HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn refuse(grpc: bool, status: tonic::Status, code: StatusCode) -> Response {
+    if grpc {
+        return status.into_http();
+    }
+    let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+    (code, retry, status.message().to_owned()).into_response()
+}

@@ -1,0 +1,174 @@
+//! The listener: connections in, requests out, within limits; and an orderly end.
+
+mod admit;
+mod first_bytes;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::config::Limits;
+use crate::metrics::Metrics;
+use crate::tls::{PeerCertificate, Tls};
+
+pub(crate) use admit::{Admission, is_grpc};
+use first_bytes::FirstBytes;
+
+/// How long a listener that cannot accept (out of file descriptors) waits before it tries again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// What it proved with a certificate.
+    pub(crate) certificate: PeerCertificate,
+}
+
+/// One listening port and what is served there.
+pub(crate) struct Server {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) router: Router,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Server {
+    /// Serves until `shutdown` is done, then lets requests in flight end for at most `grace`.
+    /// Whether they all did.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>, grace: Duration) -> bool {
+        let slots = Arc::new(Semaphore::new(self.limits.connections as usize));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let connection = Connection {
+            builder: Arc::new(builder(&self.limits)),
+            tls: self.tls,
+            router: self.router,
+            limits: self.limits,
+            metrics: self.metrics,
+        };
+        tokio::pin!(shutdown);
+        loop {
+            let accept = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, self.listener.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                accepted = accept => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let serve = connection.clone().serve(stream, address, graceful.watcher());
+                    connections.spawn(async move {
+                        serve.await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        let ended = tokio::time::timeout(grace, graceful.shutdown()).await.is_ok();
+        connections.shutdown().await;
+        ended
+    }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let header_bytes = limits.header_bytes.0;
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .max_buf_size(header_bytes as usize)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_bytes)
+        .initial_stream_window_size(limits.body_bytes.0.max(65_535))
+        .keep_alive_interval(limits.idle_timeout / 2)
+        .keep_alive_timeout(limits.idle_timeout / 2);
+    builder
+}
+
+#[derive(Clone)]
+struct Connection {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, address: SocketAddr, watcher: Watcher) {
+        let _open = self.metrics.connection();
+        // Small answers, each wanted at once.
+        let _ = stream.set_nodelay(true);
+        match self.tls.as_ref().map(|tls| tls.current()) {
+            None => {
+                let peer = Peer { address, certificate: PeerCertificate::Absent };
+                self.converse(stream, peer, watcher).await;
+            }
+            Some(config) => {
+                let handshake = TlsAcceptor::from(config).accept(stream);
+                match tokio::time::timeout(self.limits.handshake_timeout, handshake).await {
+                    Ok(Ok(stream)) => {
+                        let certificate = PeerCertificate::of(stream.get_ref().1.peer_certificates());
+                        self.converse(stream, Peer { address, certificate }, watcher).await;
+                    }
+                    Ok(Err(error)) => self.no_handshake(address, &error),
+                    Err(error) => self.no_handshake(address, &error),
+                }
+            }
+        }
+    }
+
+    fn no_handshake(&self, address: SocketAddr, error: &dyn std::fmt::Display) {
+        self.metrics.handshake_failures.inc();
+        tracing::debug!(%address, %error, "TLS handshake failed");
+    }
+
+    async fn converse<S>(self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let address = peer.address;
+        let stream = FirstBytes::within(stream, self.limits.handshake_timeout);
+        let router = self.router;
+        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer.clone());
+            let router = router.clone();
+            async move {
+                Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%address, %error, "a connection ended with an error");
+        }
+    }
+}
