@@ -1,0 +1,76 @@
+//! The `keystile` program as a library: [`run`] takes its world as an argument, so that its stories
+//! can be told, and compared with what is expected, without a process, a clock or chance.
+
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "text for people is put together from a few short lines, where reading matters and speed does not"
+)]
+
+mod app;
+mod args;
+mod change;
+mod console;
+mod exit;
+mod failure;
+mod files;
+mod health;
+mod input;
+mod kids;
+mod parse;
+mod picture;
+mod place;
+mod plan_text;
+mod policy;
+mod teller;
+mod verbs;
+mod when;
+mod world;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use console::Stream;
+pub use exit::Exit;
+pub use place::Place;
+pub use world::{OpenStore, World};
+
+use crate::app::App;
+use crate::args::Cli;
+use crate::failure::Failure;
+
+/// The width of help that is not read on a terminal.
+const HELP_COLUMNS: usize = 100;
+
+/// Runs the program: `arguments` begin with its own name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit {
+    let columns = world.stdout.columns().map_or(HELP_COLUMNS, usize::from).min(HELP_COLUMNS);
+    let mut command = Cli::command().term_width(columns);
+    let parsed = command.try_get_matches_from_mut(arguments);
+    match parsed
+        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)))
+    {
+        Ok(Cli { global, verb }) => execute(&App { world, global }, verb),
+        Err(error) => {
+            let stream = if error.use_stderr() { &world.stderr } else { &world.stdout };
+            let _ = stream.write(&error.render().to_string());
+            if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        }
+    }
+}
+
+fn execute(app: &App, verb: args::Verb) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(verbs::run(app, verb)),
+        Err(error) => Err(Failure::of(Exit::Other, &error)),
+    };
+    match done {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            app.complain(&failure);
+            failure.exit()
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What an operation says while it goes on: lines that stay, and on a terminal one that moves.
+
+use keystile_keyring::manifest::Operation;
+use keystile_keyring::plan::Plan;
+use keystile_keyring::{Gate, UnixTime};
+use keystile_operator::Progress;
+
+use crate::app::App;
+use crate::console::Hue;
+use crate::picture::gate_in_words;
+use crate::when::When;
+
+/// Tells on standard error, so that the answer alone is on standard output.
+pub(crate) struct Teller<'a> {
+    app: &'a App,
+    /// Whether each step is told, or the answer says it all.
+    steps: bool,
+    /// The last plan that was committed.
+    last: Option<Plan>,
+    /// What it waited for when it said so last.
+    waited_for: Option<Gate>,
+    /// Whether a line that moves stands on the terminal.
+    moving: bool,
+    turn: usize,
+}
+
+impl<'a> Teller<'a> {
+    /// One that tells every step: for what takes several.
+    pub(crate) fn of_steps(app: &'a App) -> Self {
+        Self { app, steps: true, last: None, waited_for: None, moving: false, turn: 0 }
+    }
+
+    /// One that leaves a single step to the answer.
+    pub(crate) fn of_one_step(app: &'a App) -> Self {
+        Self { steps: false, ..Self::of_steps(app) }
+    }
+
+    /// The run that it tells of.
+    pub(crate) fn app(&self) -> &'a App {
+        self.app
+    }
+
+    /// The last plan that was committed.
+    pub(crate) fn last(&self) -> Option<&Plan> {
+        self.last.as_ref()
+    }
+
+    /// Ends the line that moves, if there is one.
+    pub(crate) fn settle(&mut self) {
+        if std::mem::take(&mut self.moving) {
+            self.app.say("\r\x1b[K");
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.settle();
+        let mark = self.app.paint(&self.app.world.stderr).paint(Hue::Green, "✓");
+        self.app.say(&format!("{mark} {text}\n"));
+    }
+}
+
+impl Progress for Teller<'_> {
+    fn committed(&mut self, plan: &Plan) {
+        // A second step of a single-step verb is a surprise, and is told.
+        if self.steps || self.last.is_some() {
+            let what = plan.impact.steps.first().map_or("", |step| step.what.as_str());
+            self.line(&format!("generation {} committed: {what}", plan.next.generation));
+        }
+        self.waited_for = None;
+        self.last.get_or_insert_with(|| plan.clone()).clone_from(plan);
+    }
+
+    fn waiting(&mut self, _: &Operation, gate: &Gate, now: UnixTime) {
+        let when = self.app.when_it_is(now);
+        if let Some(columns) = self.app.world.stderr.columns() {
+            self.turn = self.turn.wrapping_add(1);
+            let line = moving_line(gate, &when, self.turn, usize::from(columns));
+            self.app.say(&format!("\r{line}\x1b[K"));
+            self.moving = true;
+        } else if self.waited_for.as_ref() != Some(gate) {
+            self.app.say(&format!("  {}\n", gate_in_words(gate, &when)));
+        }
+        self.waited_for = Some(gate.clone());
+    }
+
+    fn did(&mut self, what: &str) {
+        self.line(what);
+    }
+}
+
+/// Columns of the progress bar.
+const BAR: u64 = 20;
+
+/// One state of the line that moves, at most `columns` wide.
+fn moving_line(gate: &Gate, when: &When, turn: usize, columns: usize) -> String {
+    const TURNS: [char; 8] = ['⠋', '⠙', '⠸', '⠴', '⠦', '⠧', '⠇', '⠏'];
+    let spinner = TURNS.iter().cycle().nth(turn % TURNS.len()).unwrap_or(&' ');
+    let what = match gate {
+        Gate::Caches { until, since, .. } => {
+            let (whole, done) = (until.since(*since).max(1), when.now().since(*since));
+            let filled = (done.min(whole) * BAR / whole).min(BAR);
+            let bar: String = (0..BAR).map(|column| if column < filled { '█' } else { '░' }).collect();
+            format!("outside verifiers' caches  {bar}  {} of {}", minutes(done), minutes(whole))
+        }
+        other => gate_in_words(other, when),
+    };
+    let line = format!("{spinner} {what}     Ctrl-C is safe: run it again to go on");
+    // A line that wraps cannot be painted over; the last column stays free.
+    line.chars().take(columns.saturating_sub(1)).collect()
+}
+
+/// `2:41`.
+fn minutes(seconds: u64) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    #[test]
+    fn the_moving_line_fits_and_shows_how_far_it_is() {
+        let when = When::new(TimeZone::UTC, UnixTime(1161));
+        let gate = Gate::Caches { until: UnixTime(1300), since: UnixTime(1000), live: 3 };
+        let line = moving_line(&gate, &when, 2, 120);
+        assert_eq!(
+            line,
+            "⠸ outside verifiers' caches  ██████████░░░░░░░░░░  2:41 of 5:00     Ctrl-C is safe: run it again to go on"
+        );
+        assert_eq!(moving_line(&gate, &when, usize::MAX, 40).chars().count(), 39);
+    }
+}

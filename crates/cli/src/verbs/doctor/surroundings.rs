@@ -1,0 +1,106 @@
+//! What lies around the keyring: the directory, its lock, the mirror and the witness.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use keystile_store::{Freshness, LoadedPublic, Mirror, Store};
+
+use super::Check;
+use crate::place::Place;
+
+/// The directory itself: who may write, who holds the lock, what was left behind.
+pub(super) fn directory(place: &Place) -> Vec<Check> {
+    let root = place.directory.as_path();
+    // Another kind of store has no directory to look at.
+    let Ok(metadata) = fs::metadata(root) else {
+        return Vec::new();
+    };
+    let mode = metadata.permissions().mode() & 0o7777;
+    let mut checks = vec![if mode & 0o022 == 0 {
+        Check::ok("directory", format!("mode {mode:04o}: only its owner writes"))
+    } else {
+        let remedy = format!("chmod go-w {}", root.display());
+        Check::fail("directory", format!("mode {mode:04o}: others may replace the keys"), remedy)
+    }];
+    checks.extend(lock(root));
+    let orphans = orphans(root);
+    if orphans > 0 {
+        let found = format!("{orphans} left over from a change that was cut off");
+        checks.push(Check::warn("remains", found, "keystile reconcile"));
+    }
+    checks
+}
+
+fn lock(root: &Path) -> Option<Check> {
+    let file = fs::File::open(root.join(".lock")).ok()?;
+    Some(match file.try_lock_shared() {
+        Ok(()) => Check::ok("lock", "nobody is changing the keyring"),
+        Err(_) => Check::warn("lock", "somebody is changing the keyring now", "wait until it is done"),
+    })
+}
+
+/// Directories of generations that nothing points to.
+fn orphans(root: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(root) else {
+        return 0;
+    };
+    let current = fs::read_link(root.join("..data")).ok();
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    let generations = names.filter(|name| name.to_string_lossy().starts_with("..g"));
+    generations.filter(|name| current.as_deref().is_some_and(|current| current.as_os_str() != name)).count()
+}
+
+/// The mirror and the witness.
+pub(super) async fn beside(store: &dyn Store, loaded: &LoadedPublic) -> Vec<Check> {
+    let mut checks = vec![mirror(store).await, witness(store, loaded).await];
+    if loaded.freshness == Freshness::Asserted {
+        checks.push(Check::warn(
+            "freshness",
+            "this is a copy that somebody else keeps up to date: how old it may be is your word",
+            "look at the original store, where there is one",
+        ));
+    }
+    checks
+}
+
+async fn mirror(store: &dyn Store) -> Check {
+    match store.mirror().await {
+        Ok(Mirror::Current { kid }) => {
+            Check::ok("mirror", format!("a single-key gateway would start with {kid}"))
+        }
+        Ok(Mirror::Stale { shown, expected }) => {
+            Check::warn("mirror", format!("shows {shown}; expected {expected}"), "keystile reconcile")
+        }
+        Ok(Mirror::Broken { why, .. }) => Check::warn("mirror", why, "keystile reconcile"),
+        Err(error) => Check::error("mirror", &error),
+    }
+}
+
+async fn witness(store: &dyn Store, loaded: &LoadedPublic) -> Check {
+    let (held, generation) = (&loaded.manifest, loaded.manifest.generation);
+    match store.witness().await {
+        Ok(Some(witness)) if witness == *held => {
+            Check::ok("witness", format!("remembers generation {generation}"))
+        }
+        Ok(Some(witness)) if witness.generation < generation => Check::warn(
+            "witness",
+            format!("remembers generation {}, the store holds {generation}", witness.generation),
+            "keystile reconcile",
+        ),
+        Ok(Some(witness)) => Check::fail(
+            "witness",
+            format!(
+                "remembers another generation {}, the store holds {generation}: it went back",
+                witness.generation
+            ),
+            "keystile reconcile repairs a store that went back",
+        ),
+        Ok(None) => Check::warn(
+            "witness",
+            "there is none: a restored backup could not be recognised",
+            "keystile reconcile",
+        ),
+        Err(error) => Check::error("witness", &error),
+    }
+}

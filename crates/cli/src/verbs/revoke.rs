@@ -1,0 +1,48 @@
+//! `keystile revoke`: refuse a key's tokens from now on, for ever.
+
+use keystile_keyring::plan::{Plan, Verb};
+
+use crate::app::App;
+use crate::change::{Asked, How, carry_out, manifest};
+use crate::failure::Failure;
+use crate::kids;
+use crate::picture::Labels;
+use crate::when::When;
+
+/// Options of `revoke`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "It does not ask: look first with --dry-run. A revocation is final. If the key signs, another \
+    one signs in its place in the same change."
+)]
+pub(crate) struct Args {
+    /// The key: a kid, or its beginning
+    #[arg(value_name = "KID")]
+    kid: String,
+
+    /// Refuse also every token whose chain of refreshes began while the key was good
+    #[arg(long)]
+    descendants: bool,
+
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// Revokes the key.
+pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
+    let kid = kids::resolve(&manifest(app).await?, &args.kid)?;
+    let verb = Verb::Revoke { kid, descendants: args.descendants };
+    let request = args.asked.request(app, verb);
+    carry_out(app, &request, How::once(dry_run), &said).await
+}
+
+fn said(plan: &Plan, labels: &Labels, when: &When) -> String {
+    let revoked =
+        plan.next.keys.iter().filter_map(|key| key.revoked.as_ref().map(|revoked| (revoked.at, &key.kid)));
+    let kid = revoked.max().map(|(_, kid)| labels.get(kid)).unwrap_or_default();
+    let signer = plan.next.active_at(when.now()).map(|key| labels.get(&key.kid)).unwrap_or_default();
+    format!(
+        "Revoked {kid}; {signer} signs. A replica refuses it once it holds generation {}: keystile status\n",
+        plan.next.generation
+    )
+}

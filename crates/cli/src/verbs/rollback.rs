@@ -1,0 +1,44 @@
+//! `keystile rollback`: go back to the former key, or drop a prepared one.
+
+use keystile_keyring::plan::{Plan, Verb};
+
+use crate::app::App;
+use crate::change::{Asked, How, carry_out, manifest};
+use crate::failure::Failure;
+use crate::kids;
+use crate::picture::Labels;
+use crate::verbs::activate;
+use crate::when::When;
+
+/// Options of `rollback`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The key to go back to, if not the former: a kid, or its beginning
+    #[arg(long, value_name = "KID")]
+    to: Option<String>,
+
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// Goes back.
+pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
+    let to = match &args.to {
+        Some(given) => Some(kids::resolve(&manifest(app).await?, given)?),
+        None => None,
+    };
+    let request = args.asked.request(app, Verb::Rollback { to });
+    carry_out(app, &request, How::once(dry_run), &said).await
+}
+
+fn said(plan: &Plan, labels: &Labels, when: &When) -> String {
+    let dropped = plan.next.history.last().is_some_and(|change| {
+        plan.next.tombstones.last().is_some_and(|stone| stone.at == change.at)
+            && plan.next.timeline.last().is_none_or(|last| last.from < change.at)
+    });
+    if !dropped {
+        return format!("Rolled back. {}", activate::said(plan, labels, when));
+    }
+    let signs = plan.next.last_signer().map(|kid| labels.get(kid)).unwrap_or_default();
+    format!("Rolled back: the prepared key is dropped, {signs} goes on signing.\n")
+}

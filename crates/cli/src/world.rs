@@ -1,0 +1,80 @@
+//! Everything that a run takes from outside, so that a test can pass its own.
+
+use std::io::{IsTerminal, Read};
+use std::sync::{Arc, Mutex};
+
+use jiff::tz::TimeZone;
+use keystile_store::directory::Options;
+use keystile_store::{DirectoryStore, Store, StoreError};
+use keystile_system::{Clock, Entropy, Environment, ProcessEnvironment, SystemClock, SystemEntropy};
+
+use crate::console::Stream;
+use crate::place::Place;
+
+/// Opens the store at a place.
+pub type OpenStore = Box<dyn Fn(&Place) -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
+
+/// What a run takes from outside.
+pub struct World {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Where new keys come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Opens the store at a place.
+    pub stores: OpenStore,
+    /// Configuration strings.
+    pub environment: Arc<dyn Environment>,
+    /// The time zone that instants are shown in.
+    pub zone: TimeZone,
+    /// Who is at work, for the history: `user@host`.
+    pub actor: String,
+    /// Standard input.
+    pub stdin: Mutex<Box<dyn Read + Send>>,
+    /// Standard output: what was asked for.
+    pub stdout: Stream,
+    /// Standard error: what went wrong, and progress.
+    pub stderr: Stream,
+}
+
+impl World {
+    /// The world of this process.
+    pub fn of_this_process() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy),
+            stores: Box::new(open_directory),
+            environment: Arc::new(ProcessEnvironment),
+            zone: TimeZone::system(),
+            actor: actor(&ProcessEnvironment),
+            stdin: Mutex::new(Box::new(std::io::stdin())),
+            stdout: stream(std::io::stdout()),
+            stderr: stream(std::io::stderr()),
+        }
+    }
+}
+
+fn open_directory(place: &Place) -> Result<Arc<dyn Store>, StoreError> {
+    let options = Options { witness: place.witness.clone(), ..Options::default() };
+    let store = DirectoryStore::with(&place.directory, Arc::new(SystemClock::default()), options)?;
+    Ok(Arc::new(store))
+}
+
+/// The width of a terminal that does not tell it.
+const USUAL_COLUMNS: u16 = 80;
+
+fn stream(file: impl IsTerminal + rustix::fd::AsFd + std::io::Write + Send + 'static) -> Stream {
+    if !file.is_terminal() {
+        return Stream::pipe(file);
+    }
+    let size = rustix::termios::tcgetwinsize(&file).ok();
+    let columns = size.map(|size| size.ws_col).filter(|columns| *columns > 0);
+    Stream::terminal(file, columns.unwrap_or(USUAL_COLUMNS))
+}
+
+fn actor(environment: &dyn Environment) -> String {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| environment.get(name));
+    let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("{user}@{host}").chars().filter(char::is_ascii_graphic).take(128).collect()
+}
