@@ -1,0 +1,55 @@
+//! Defects that were found, each as the shortest story that shows it.
+
+mod world;
+
+use keystile_keyring::plan::{Mode, PolicyChange, Verb};
+use keystile_keyring::KeyState;
+
+use world::{Ring, kid, second, small};
+
+const EMERGENCY: Verb = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
+
+fn set(member: &str, value: u64) -> Verb {
+    Verb::SetPolicy(PolicyChange([(member.to_owned(), Some(value))].into()))
+}
+
+fn retire(name: &str, at: Option<u64>, force: bool) -> Verb {
+    Verb::Retire { kid: kid(name), at: at.map(second), force }
+}
+
+fn accept_until(ring: &Ring, name: &str) -> Option<u64> {
+    ring.key(name).superseded.and_then(|superseded| superseded.accept_until).map(|until| until.0)
+}
+
+/// `set-policy` computed the end of a just superseded key anew, and lost the one set by hand.
+#[test]
+fn a_forced_end_survives_a_raise_of_the_ttl() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110).verb(retire("a", None, true), 110);
+    assert_eq!(accept_until(&ring, "a"), Some(110));
+    ring.verb(set("token_ttl", 9), 110);
+    assert_eq!(accept_until(&ring, "a"), Some(110), "the raise moves ends that follow from the TTL only");
+    assert_eq!(ring.state("a", 111), KeyState::Retired);
+}
+
+/// `set-policy` took the deadline of an unbounded key away, whatever it changed.
+#[test]
+fn a_deadline_survives_a_change_of_policy() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(set("token_ttl", 0), 105).verb(EMERGENCY, 110);
+    assert_eq!(accept_until(&ring, "a"), None);
+    ring.verb(retire("a", Some(150), false), 110).verb(set("leeway", 2), 111);
+    assert_eq!(accept_until(&ring, "a"), Some(150));
+}
+
+/// The end that follows from the TTL does move with it, and goes when tokens need not expire.
+#[test]
+fn a_computed_end_moves_with_a_raise() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110);
+    assert_eq!(accept_until(&ring, "a"), Some(110 + 2 + 1 + 1 + 4 + 1));
+    ring.verb(set("token_ttl", 9), 111);
+    assert_eq!(accept_until(&ring, "a"), Some(110 + 2 + 1 + 1 + 9 + 1));
+    ring.verb(set("token_ttl", 0), 111);
+    assert_eq!(accept_until(&ring, "a"), None);
+}
