@@ -53,3 +53,24 @@ fn a_computed_end_moves_with_a_raise() {
     ring.verb(set("token_ttl", 0), 111);
     assert_eq!(accept_until(&ring, "a"), None);
 }
+
+/// `prune` removed a revoked successor's entry from the timeline, and with it the end of its
+/// predecessor's window: a key whose window an operator had ended verified again.
+#[test]
+fn burying_a_successor_does_not_open_its_predecessors_window() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110).verb(retire("a", Some(113), true), 111);
+    ring.verb(Verb::Revoke { kid: kid("b"), descendants: false }, 112).verb(Verb::Prune, 114);
+    assert!(ring.manifest.key(&kid("b")).is_none(), "b is buried");
+    assert_eq!(ring.state("a", 114), KeyState::Retired);
+}
+
+/// The same while the predecessor's window is still open: it ends when it was to end.
+#[test]
+fn burying_a_successor_does_not_lengthen_its_predecessors_window() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110);
+    let bounds = ring.key("a").superseded;
+    ring.verb(Verb::Revoke { kid: kid("b"), descendants: false }, 112).verb(Verb::Prune, 114);
+    assert_eq!((ring.timeline().as_str(), ring.key("a").superseded), ("a@100 c@112", bounds));
+}

@@ -202,7 +202,7 @@ impl<'a> Draft<'a> {
     /// Finishes the plan: bounds, history, and the postcondition that every plan must meet.
     pub(super) fn finish(mut self, impact: Impact) -> Result<Plan, Refusal> {
         let custody = self.no_rollback.then_some(self.maxima.skew);
-        bound(&mut self.next, self.before, self.maxima, custody);
+        bound(&mut self.next, self.before, self.maxima, custody, self.now);
         self.next.history.push(Change {
             generation: self.next.generation,
             at: self.now,
@@ -276,13 +276,26 @@ fn clocks_agree(before: &Manifest, context: &Context<'_>) -> Result<(), Refusal>
 
 /// Bounds every key whose last active period ends elsewhere than `before`, and frees those that sign
 /// again. `custody` is how long a private key superseded now is kept; `None` is as policy says.
-pub(super) fn bound(next: &mut Manifest, before: &Manifest, maxima: Maxima, custody: Option<u64>) {
+pub(super) fn bound(
+    next: &mut Manifest,
+    before: &Manifest,
+    maxima: Maxima,
+    custody: Option<u64>,
+    now: UnixTime,
+) {
     let (commit_delay, leeway) = (next.policy.commit_delay, next.policy.leeway);
     let custody = custody.unwrap_or(next.policy.rollback_custody.max(maxima.skew));
     let ends: Vec<_> = next.keys.iter().map(|key| next.last_period_end(&key.kid)).collect();
-    for (key, end) in next.keys.iter_mut().zip(ends) {
+    let signs_again: Vec<_> = next
+        .keys
+        .iter()
+        .map(|key| next.activations(&key.kid).count() != before.activations(&key.kid).count())
+        .collect();
+    for ((key, end), signs_again) in next.keys.iter_mut().zip(ends).zip(signs_again) {
         let unchanged = before.last_period_end(&key.kid) == end && key.superseded.is_some() == end.is_some();
-        if key.revoked.is_some() || unchanged {
+        // What has ended stays as it ended, also when its successor's entries go with their key.
+        let over = key.superseded.is_some_and(|superseded| superseded.at <= now) && !signs_again;
+        if key.revoked.is_some() || unchanged || over {
             continue;
         }
         key.superseded = end.map(|at| {

@@ -191,7 +191,7 @@ fn sign_with(next: &mut Manifest, signer: &Kid, now: UnixTime) {
             next.timeline.insert(place, Activation { from: at, kid: signer.clone() });
         }
     }
-    super::draft::bound(next, &before, next.maxima(now), None);
+    super::draft::bound(next, &before, next.maxima(now), None, now);
     let ttl = next.policy.token_ttl;
     if let Some(key) = next.key_mut(signer) {
         super::draft::raise_lifetime(key, ttl);
