@@ -44,36 +44,46 @@ pub enum Breach {
 impl Manifest {
     /// Whether a well-signed token of `key` with these times is accepted at `now`.
     pub fn admit(&self, key: &Key, times: TokenTimes, now: UnixTime) -> Result<(), Breach> {
-        let state = self.state_of(key, now);
-        match state {
-            KeyState::Revoked => return Err(Breach::KeyRevoked),
-            KeyState::Retired => return Err(Breach::KeyRetired),
-            KeyState::Prepared | KeyState::Active | KeyState::VerifyOnly => {}
-        }
+        self.breaches(Some(key), times, now).next().map_or(Ok(()), Err)
+    }
+
+    /// Every bound that a token with these times breaks at `now`; the first is the one that counts.
+    /// Without a key, only the bounds that hold whatever the key.
+    pub fn breaches(
+        &self,
+        key: Option<&Key>,
+        times: TokenTimes,
+        now: UnixTime,
+    ) -> impl Iterator<Item = Breach> {
         let TokenTimes { issued_at, expires_at, lineage_began } = times;
-        if expires_at.is_some_and(|expires_at| now > expires_at.plus(self.policy.leeway)) {
-            return Err(Breach::Expired);
-        }
-        if issued_at > now.plus(self.policy.max_skew) {
-            return Err(Breach::IssuedInFuture);
-        }
-        let first = self.first_activation(&key.kid);
-        if first.is_none_or(|first| issued_at < first.minus(self.policy.max_skew)) {
-            return Err(Breach::SignedBeforeActivation);
-        }
-        if state == KeyState::VerifyOnly && key.superseded.is_some_and(|bounds| issued_at > bounds.last_iat) {
-            return Err(Breach::SignedAfterSupersession);
-        }
-        match expires_at {
-            None if !key.never_expires => return Err(Breach::NeverExpires),
-            Some(expires_at) if !key.longest_token.allows(expires_at.since(issued_at)) => {
-                return Err(Breach::LifetimeExceedsPolicy);
-            }
-            _ => {}
-        }
-        if self.lineage_floor.is_some_and(|floor| lineage_began <= floor) {
-            return Err(Breach::LineageRevoked);
-        }
-        Ok(())
+        let state = key.map(|key| self.state_of(key, now));
+        let dead = match state {
+            Some(KeyState::Revoked) => Some(Breach::KeyRevoked),
+            Some(KeyState::Retired) => Some(Breach::KeyRetired),
+            Some(KeyState::Prepared | KeyState::Active | KeyState::VerifyOnly) | None => None,
+        };
+        let expired = expires_at.is_some_and(|expires_at| now > expires_at.plus(self.policy.leeway));
+        let in_future = issued_at > now.plus(self.policy.max_skew);
+        let early = key.is_some_and(|key| {
+            let first = self.first_activation(&key.kid);
+            first.is_none_or(|first| issued_at < first.minus(self.policy.max_skew))
+        });
+        let superseded = key.filter(|_| state == Some(KeyState::VerifyOnly)).and_then(|key| key.superseded);
+        let late = superseded.is_some_and(|bounds| issued_at > bounds.last_iat);
+        let endless = key.is_some_and(|key| expires_at.is_none() && !key.never_expires);
+        let long = key
+            .zip(expires_at)
+            .is_some_and(|(key, expires_at)| !key.longest_token.allows(expires_at.since(issued_at)));
+        let descends = self.lineage_floor.is_some_and(|floor| lineage_began <= floor);
+        let of_times = [
+            expired.then_some(Breach::Expired),
+            in_future.then_some(Breach::IssuedInFuture),
+            early.then_some(Breach::SignedBeforeActivation),
+            late.then_some(Breach::SignedAfterSupersession),
+            endless.then_some(Breach::NeverExpires),
+            long.then_some(Breach::LifetimeExceedsPolicy),
+            descends.then_some(Breach::LineageRevoked),
+        ];
+        dead.into_iter().chain(of_times.into_iter().flatten())
     }
 }
