@@ -1,9 +1,9 @@
 //! The claims of a sandbox token.
 
-use keystile_keyring::UnixTime;
+use keystile_keyring::{TokenTimes, UnixTime};
 
 use crate::json::{Object, Value};
-use crate::judge::{Reading, Times};
+use crate::judge::Reading;
 use crate::lineage::Lineage;
 use crate::reason::Reason;
 use crate::sandbox_id::SandboxId;
@@ -123,7 +123,7 @@ pub(crate) fn read<'p>(payload: &'p Object<'_>) -> Result<Reading<'p, Claims>, C
     Ok(Reading {
         issuer,
         audience,
-        times: Times { issued_at, expires_at, began: lineage.began },
+        times: TokenTimes { issued_at, expires_at, lineage_began: lineage.began },
         fault,
         sandbox_id: Some(sandbox_id.clone()),
         claims: Claims { sandbox_id, issued_at, expires_at, lineage },

@@ -1,12 +1,12 @@
 //! Extension tokens: what a gateway or a supervisor shows to a middleware or interceptor service.
 
-use keystile_keyring::UnixTime;
+use keystile_keyring::{TokenTimes, UnixTime};
 use keystile_system::Entropy;
 use serde::Serialize;
 
 use crate::claims::{Claim, ClaimFault};
 use crate::json::Object;
-use crate::judge::{Case, Profile, Reading, Times, at_once};
+use crate::judge::{Case, Profile, Reading, at_once};
 use crate::jws::{Header, Segments, Unverified};
 use crate::keyring::Keyring;
 use crate::mint::{MintError, Minted};
@@ -226,7 +226,7 @@ fn read<'p>(payload: &'p Object<'_>) -> Result<Reading<'p, ExtensionClaims>, Cla
     Ok(Reading {
         issuer,
         audience,
-        times: Times { issued_at, expires_at: Some(expires_at), began: issued_at },
+        times: TokenTimes { issued_at, expires_at: Some(expires_at), lineage_began: issued_at },
         fault: (!agrees).then_some(Reason::SubjectMismatch),
         sandbox_id: sandbox_id.clone(),
         claims: ExtensionClaims {

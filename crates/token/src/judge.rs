@@ -1,31 +1,20 @@
 //! The rules in their order, and what follows from the first that a token breaks.
 
-use keystile_keyring::manifest::{End, Lifetime};
-use keystile_keyring::{KeyState, Kid, Lookup, UnixTime};
+use keystile_keyring::manifest::End;
+use keystile_keyring::{Breach, KeyState, Kid, Lookup, TokenTimes, UnixTime};
 
 use crate::claims::ClaimFault;
 use crate::jws::{Segments, Unverified};
 use crate::keyring::Keyring;
 use crate::reason::Reason;
-use crate::rules::{self, Limits};
 use crate::sandbox_id::SandboxId;
 use crate::verdict::{Accepted, Circumstance, Rejection, Signature, Verdict};
-
-/// The instants of a token.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
-    pub(crate) issued_at: UnixTime,
-    /// `None` if the token never expires.
-    pub(crate) expires_at: Option<UnixTime>,
-    /// When its lineage began.
-    pub(crate) began: UnixTime,
-}
 
 /// The claims of one kind of token, read and of the right types, not yet believed.
 pub(crate) struct Reading<'p, C> {
     pub(crate) issuer: &'p str,
     pub(crate) audience: &'p str,
-    pub(crate) times: Times,
+    pub(crate) times: TokenTimes,
     /// What the kind's own rules say against it; applied last.
     pub(crate) fault: Option<Reason>,
     pub(crate) sandbox_id: Option<SandboxId>,
@@ -121,9 +110,13 @@ impl Case<'_> {
         let reading = (profile.read)(&self.token.payload)
             .map_err(|fault| docket.reject(Reason::MissingClaim, Some(fault)))?;
         docket.sandbox_id.clone_from(&reading.sandbox_id);
-        self.claims(&reading, profile, docket)?;
-        self.key_bounds(lookup, &reading.times, profile.ceiling, docket)?;
-        docket.note(rules::lineage_floor(self.keyring.manifest(), &reading.times))?;
+        docket.note((reading.issuer != self.keyring.issuer()).then_some(Reason::WrongIssuer))?;
+        docket.note((reading.audience != profile.audience).then_some(Reason::WrongAudience))?;
+        self.bounds(lookup, reading.times, profile.ceiling, docket)?;
+        let lifetime = reading.times.expires_at.map(|exp| exp.since(reading.times.issued_at));
+        if lifetime.zip(profile.ceiling).is_some_and(|(lifetime, ceiling)| lifetime > ceiling) {
+            return Err(docket.reject(Reason::LifetimeExceedsPolicy, None));
+        }
         docket.note(reading.fault)?;
         Ok(self.close(lookup, reading, docket))
     }
@@ -143,54 +136,52 @@ impl Case<'_> {
         if good { Ok(()) } else { Err(docket.reject(Reason::BadSignature, None)) }
     }
 
-    fn claims<C>(
-        &self,
-        reading: &Reading<'_, C>,
-        profile: &Profile<'_, C>,
-        docket: &mut Docket,
-    ) -> Result<(), Rejection> {
-        let policy = &self.keyring.manifest().policy;
-        let wrong_issuer = reading.issuer != self.keyring.issuer();
-        docket.note(wrong_issuer.then_some(Reason::WrongIssuer))?;
-        docket.note((reading.audience != profile.audience).then_some(Reason::WrongAudience))?;
-        docket.note(rules::expired(policy, &reading.times, self.now))?;
-        docket.note(rules::issued_in_future(policy, &reading.times, self.now))
-    }
-
-    fn key_bounds(
+    /// The bounds on the token's times, each in its order.
+    fn bounds(
         &self,
         lookup: Lookup<'_>,
-        times: &Times,
+        times: TokenTimes,
         ceiling: Option<u64>,
         docket: &mut Docket,
     ) -> Result<(), Rejection> {
-        if let (Some(ceiling), Some(exp)) = (ceiling, times.expires_at)
-            && !Lifetime::Bounded(ceiling).allows(exp.since(times.issued_at))
-        {
-            return Err(docket.reject(Reason::LifetimeExceedsPolicy, None));
-        }
-        let Lookup::Held(key, state) = lookup else {
-            return Ok(());
-        };
         let manifest = self.keyring.manifest();
-        docket.note(rules::activation(manifest, key, times).filter(|_| !self.may_be_active(state, times)))?;
-        docket.note(rules::supersession(key, state, times))?;
-        let mut limits = Limits::of(key);
-        if self.may_be_active(state, times) {
-            limits = limits.once_active(&manifest.policy);
-        }
-        docket.note(rules::lifetime(limits, times))
-    }
-
-    /// Whether the store cannot be read and a prepared key may have been activated since it was.
-    fn may_be_active(&self, state: KeyState, times: &Times) -> bool {
-        match self.circumstance {
-            Circumstance::Usual => false,
-            Circumstance::StoreUnreadable { confirmed_at } => {
-                let skew = self.keyring.manifest().policy.max_skew;
-                state == KeyState::Prepared && times.issued_at >= confirmed_at.minus(skew)
+        let (key, state) = match lookup {
+            Lookup::Held(key, state) => (Some(key), Some(state)),
+            Lookup::Gone(_) | Lookup::Unknown => (None, None),
+        };
+        let activated = key.is_some_and(|key| manifest.first_activation(&key.kid).is_some());
+        for breach in manifest.breaches(key, times, self.now) {
+            // A key that signs tokens without an end may sign short ones of another kind.
+            let short = ceiling.is_some() && key.is_some_and(|key| key.never_expires);
+            let excused = match breach {
+                Breach::LifetimeExceedsPolicy if short => true,
+                _ => state == Some(KeyState::Prepared) && self.excused(breach, times),
+            };
+            if !excused {
+                docket.note(Some(reason_of(breach, activated)))?;
             }
         }
+        Ok(())
+    }
+
+    /// Whether a prepared key may have been activated since the store was last read, and the token be
+    /// one that the key was to sign then.
+    fn excused(&self, breach: Breach, times: TokenTimes) -> bool {
+        let Circumstance::StoreUnreadable { confirmed_at } = self.circumstance else {
+            return false;
+        };
+        let policy = &self.keyring.manifest().policy;
+        // What an activation lets a key sign is set by the commit that is not known here.
+        let by_policy = match times.expires_at {
+            None => policy.mints_forever(),
+            Some(exp) => exp.since(times.issued_at) <= policy.token_ttl,
+        };
+        times.issued_at >= confirmed_at.minus(policy.max_skew)
+            && match breach {
+                Breach::SignedBeforeActivation => true,
+                Breach::NeverExpires | Breach::LifetimeExceedsPolicy => by_policy,
+                _ => false,
+            }
     }
 
     fn close<C>(&self, lookup: Lookup<'_>, reading: Reading<'_, C>, docket: &Docket) -> Verdict<C> {
@@ -219,5 +210,20 @@ fn key_state(lookup: Lookup<'_>, docket: &mut Docket) -> Result<(), Rejection> {
         // A tombstone is for ever: no generation brings the key back.
         Lookup::Gone(End::Retired) => Err(docket.reject(Reason::RetiredKey, None)),
         Lookup::Held(..) => Ok(()),
+    }
+}
+
+pub(crate) fn reason_of(breach: Breach, activated: bool) -> Reason {
+    match breach {
+        Breach::KeyRetired => Reason::RetiredKey,
+        Breach::KeyRevoked => Reason::RevokedKey,
+        Breach::Expired => Reason::Expired,
+        Breach::IssuedInFuture => Reason::IssuedInFuture,
+        Breach::SignedBeforeActivation if activated => Reason::SignedBeforeActivation,
+        Breach::SignedBeforeActivation => Reason::KeyNotActive,
+        Breach::SignedAfterSupersession => Reason::SignedAfterSupersession,
+        Breach::LifetimeExceedsPolicy => Reason::LifetimeExceedsPolicy,
+        Breach::NeverExpires => Reason::NeverExpiresNotAllowed,
+        Breach::LineageRevoked => Reason::LineageRevoked,
     }
 }

@@ -22,7 +22,6 @@ mod private_key;
 mod private_keys;
 mod public_key;
 mod reason;
-mod rules;
 mod sandbox_id;
 mod secret;
 mod signer;

@@ -1,17 +1,16 @@
 //! Minting: the key that is active now signs; nothing is minted that we would refuse ourselves.
 
-use keystile_keyring::{Key, Kid, UnixTime, in_words};
+use keystile_keyring::{Key, Kid, TokenTimes, UnixTime, in_words};
 use serde::Serialize;
 
 use crate::answer::{Answer, GrpcCode};
 use crate::claims::Claims;
 use crate::extension::ExtensionError;
-use crate::judge::Times;
+use crate::judge::reason_of;
 use crate::jws::encode;
 use crate::keyring::Keyring;
 use crate::lineage::{BootstrapMethod, Lineage};
 use crate::reason::Reason;
-use crate::rules::{self, Limits};
 use crate::sandbox_id::SandboxId;
 use crate::secret::SecretToken;
 use crate::signer::{SignError, Signer};
@@ -119,15 +118,15 @@ impl Keyring {
     /// Mints a sandbox token at `now`, with the lifetime that policy says.
     pub fn mint(&self, grant: &SandboxGrant, now: UnixTime) -> Result<Minted, MintError> {
         let policy = &self.manifest().policy;
-        if rules::lineage_age(policy, grant.lineage.began, now).is_some() {
-            let longest = policy.max_lineage_age.unwrap_or_default();
-            return Err(MintError::LineageTooOld { age: now.since(grant.lineage.began), longest });
+        let age = now.since(grant.lineage.began);
+        if let Some(longest) = policy.max_lineage_age.filter(|longest| age > *longest) {
+            return Err(MintError::LineageTooOld { age, longest });
         }
         let expires_at = (!policy.mints_forever()).then(|| now.plus(policy.token_ttl));
         // The clock of the replica that saw the bootstrap may be ahead of ours.
         let lineage = Lineage { began: grant.lineage.began.min(now), ..grant.lineage };
         let key = self.signing_key(now)?;
-        self.viable(key, &Times { issued_at: now, expires_at, began: lineage.began })?;
+        self.viable(key, TokenTimes { issued_at: now, expires_at, lineage_began: lineage.began }, now)?;
         let claims = SandboxClaims {
             sub: grant.sandbox_id.subject(),
             iss: self.issuer(),
@@ -147,12 +146,9 @@ impl Keyring {
     }
 
     /// Whether we would accept the token ourselves.
-    pub(crate) fn viable(&self, key: &Key, times: &Times) -> Result<(), MintError> {
-        let manifest = self.manifest();
-        let broken = rules::activation(manifest, key, times)
-            .or_else(|| rules::lifetime(Limits::of(key), times))
-            .or_else(|| rules::lineage_floor(manifest, times));
-        broken.map_or(Ok(()), |reason| Err(MintError::Stillborn(reason)))
+    pub(crate) fn viable(&self, key: &Key, times: TokenTimes, now: UnixTime) -> Result<(), MintError> {
+        let admitted = self.manifest().admit(key, times, now);
+        admitted.map_err(|breach| MintError::Stillborn(reason_of(breach, true)))
     }
 
     /// Encodes and signs claims with `key`.

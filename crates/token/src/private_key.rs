@@ -86,8 +86,8 @@ impl PrivateKey {
         if pem.len() > PEM_BYTES {
             return Err(KeyError::TooLarge { found: pem.len() });
         }
-        let (label, der) =
-            pem_rfc7468::decode_vec(pem).map_err(|why| KeyError::NotPem { what: "private key", why })?;
+        let (label, der) = pem_rfc7468::decode_vec(pem.trim_ascii_end())
+            .map_err(|why| KeyError::NotPem { what: "private key", why })?;
         let der = Zeroizing::new(der);
         if label != LABEL {
             return Err(KeyError::label(label, LABEL));
@@ -122,6 +122,10 @@ impl PrivateKey {
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         let refused = KeyError::NotEd25519Private;
+        // The library reads the first document and leaves what follows it.
+        if !is_one_sequence(der) {
+            return Err(refused);
+        }
         let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| refused.clone())?;
         let v1: Pkcs8V1Der<'static> = pair.as_der().map_err(|_| refused.clone())?;
         let found = v1.as_ref().strip_prefix(&PKCS8_V1_PREFIX).filter(|found| found.len() == 32);
@@ -137,5 +141,15 @@ impl PrivateKey {
             Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|_| KeyError::NotEd25519Private)?;
         let public_key = pair.public_key().as_ref().try_into().map_err(|_| KeyError::NotEd25519Private)?;
         Ok(Self { seed, public_key: PublicKey(public_key) })
+    }
+}
+
+/// Whether `der` is one `SEQUENCE` and nothing after it. Longer ones than any key have no form here.
+fn is_one_sequence(der: &[u8]) -> bool {
+    match der {
+        [0x30, length @ 0..=0x7f, body @ ..] | [0x30, 0x81, length @ 0x80..=0xff, body @ ..] => {
+            body.len() == usize::from(*length)
+        }
+        _ => false,
     }
 }

@@ -31,7 +31,7 @@ pub fn public_key_from_pem(pem: &[u8]) -> Result<PublicKey, KeyError> {
     if pem.len() > PEM_BYTES {
         return Err(KeyError::TooLarge { found: pem.len() });
     }
-    let (label, der) = pem_rfc7468::decode_vec(first_block(pem))
+    let (label, der) = pem_rfc7468::decode_vec(first_block(pem).trim_ascii_end())
         .map_err(|why| KeyError::NotPem { what: "public key", why })?;
     if label != LABEL {
         return Err(KeyError::label(label, LABEL));

@@ -1,5 +1,4 @@
 //! What every test of the crate needs: manifests by hand, keys from seeds, and the real OpenShell's
-#![expect(dead_code, reason = "the rest of the suite comes next")]
 //! key set. The keys protect nothing.
 
 use std::collections::BTreeMap;
@@ -11,7 +10,11 @@ use keystile_keyring::manifest::{
 };
 use keystile_keyring::{Digest, GatewayId, Key, Kid, Manifest, Policy, UnixTime};
 use keystile_system::{Entropy, EntropyError};
-use keystile_token::{Keyring, PrivateKey, PrivateKeys, digest, kid_of};
+use keystile_token::{
+    Accepted, Keyring, PrivateKey, PrivateKeys, Reason, Rejection, Verdict, digest, kid_of,
+};
+
+use crate::forger::{Forger, ForgingKey};
 
 /// Entropy that repeats one byte.
 pub(crate) struct Repeat(pub u8);
@@ -181,4 +184,40 @@ pub(crate) fn open_adopted(manifest: Manifest) -> Keyring {
 
 pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Signs with the same key as [`private_key`].
+pub(crate) fn forging_key(seed: u8) -> ForgingKey {
+    ForgingKey::from_seed([seed; 32])
+}
+
+/// An honest sandbox token of the key, still to be changed or signed.
+pub(crate) fn draft(seed: u8, iat: u64, exp: u64) -> Forger {
+    Forger::sandbox(&private_key(seed), "sandbox-1", iat, exp)
+}
+
+/// An honest sandbox token of the key.
+pub(crate) fn token(seed: u8, iat: u64, exp: u64) -> String {
+    draft(seed, iat, exp).signed(&forging_key(seed))
+}
+
+#[track_caller]
+pub(crate) fn accepted(keyring: &Keyring, token: &str, now: u64) -> Accepted {
+    match keyring.verify(token.as_bytes(), UnixTime(now)) {
+        Verdict::Accepted(accepted) => accepted,
+        other => panic!("expected an accepted token, found {other:?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn rejected(keyring: &Keyring, token: &str, now: u64) -> Rejection {
+    match keyring.verify(token.as_bytes(), UnixTime(now)) {
+        Verdict::Rejected(rejection) => rejection,
+        other => panic!("expected a rejected token, found {other:?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn reason(keyring: &Keyring, token: &str, now: u64) -> Reason {
+    rejected(keyring, token, now).reason
 }

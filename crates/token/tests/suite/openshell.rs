@@ -14,6 +14,7 @@ fn its_key_set_is_read() {
     let public = public_key_from_pem(openshell.public_pem.as_bytes()).unwrap();
     assert_eq!(private.public_key(), public);
     assert_eq!(kid_of(&public), openshell.kid);
+    assert_eq!(open_adopted(adopted()).issuer(), format!("openshell-gateway:{}", openshell.gateway_id));
 }
 
 #[test]
