@@ -82,6 +82,10 @@ pub(crate) enum Verb {
         change: Change,
     },
 
+    /// Run a gateway replica: tokens over gRPC, public keys and forward-auth over HTTP
+    Serve(verbs::serve::Args),
+    /// Keep a sandbox's token fresh, for a file or a program
+    Supervise(verbs::supervise::Args),
     /// Mint a first token for a sandbox that gets it in a file
     Mint(Writing<verbs::mint::Args>),
     /// Say whether a token is good now, and if not, which rule it breaks

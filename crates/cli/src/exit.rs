@@ -15,10 +15,12 @@ pub enum Exit {
     Conflict,
     /// The store could not be read or written.
     Unreachable,
+    /// As the program ended that `supervise` ran.
+    Program(u8),
 }
 
 impl Exit {
-    /// Every exit, in the order of the numbers.
+    /// Every exit of Keystile's own, in the order of the numbers.
     pub const ALL: [Self; 6] =
         [Self::Done, Self::Other, Self::Usage, Self::Refused, Self::Conflict, Self::Unreachable];
 
@@ -31,6 +33,7 @@ impl Exit {
             Self::Refused => 3,
             Self::Conflict => 4,
             Self::Unreachable => 5,
+            Self::Program(code) => code,
         }
     }
 
@@ -43,6 +46,7 @@ impl Exit {
             Self::Refused => "refused for safety, a rejected token, or a failed verdict; nothing was changed",
             Self::Conflict => "conflict: another change came first or holds the lock; nothing was changed",
             Self::Unreachable => "the store could not be read or written",
+            Self::Program(_) => "as the program ended that was run",
         }
     }
 }

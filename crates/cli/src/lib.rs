@@ -17,11 +17,13 @@ mod files;
 mod health;
 mod input;
 mod kids;
+mod logs;
 mod parse;
 mod picture;
 mod place;
 mod plan_text;
 mod policy;
+mod signals;
 mod teller;
 mod verbs;
 mod when;
@@ -33,6 +35,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use console::Stream;
 pub use exit::Exit;
+pub use logs::Logs;
 pub use place::Place;
 pub use world::{OpenStore, World};
 
@@ -61,6 +64,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit 
 }
 
 fn execute(app: &App, verb: args::Verb) -> Exit {
+    // A gateway has settings of its own for its log.
+    if !matches!(verb, args::Verb::Serve(_)) {
+        (app.world.logs)(logs::of_verb(app.global.verbose));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(verbs::run(app, verb)),

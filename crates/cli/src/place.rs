@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use keystile_operator::Operator;
 use keystile_store::Store;
+use keystile_system::Clock;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -21,6 +22,13 @@ pub struct Place {
 /// Where the store is if nobody says.
 const USUAL: &str = "keystile";
 
+impl Place {
+    /// The place that `named` names, or the usual one.
+    pub(crate) fn named(named: Option<&str>) -> Result<Self, Failure> {
+        Ok(Self { directory: directory(named.unwrap_or(USUAL))?, witness: None })
+    }
+}
+
 impl App {
     /// The place that the command line or the environment names.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
@@ -28,13 +36,17 @@ impl App {
         let named = self.global.store.clone().or_else(|| environment.get("KEYSTILE_STORE"));
         let witness = self.global.witness.clone();
         let witness = witness.or_else(|| environment.get("KEYSTILE_WITNESS").map(PathBuf::from));
-        let directory = directory(named.as_deref().unwrap_or(USUAL))?;
-        Ok(Place { directory, witness })
+        Ok(Place { witness, ..Place::named(named.as_deref())? })
     }
 
     /// The store.
     pub(crate) fn store(&self) -> Result<Arc<dyn Store>, Failure> {
-        let opened = (self.world.stores)(&self.place()?);
+        self.open(&self.place()?, Arc::clone(&self.world.clock))
+    }
+
+    /// The store at `place`, by `clock`.
+    pub(crate) fn open(&self, place: &Place, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Failure> {
+        let opened = (self.world.stores)(place, clock);
         opened.map_err(|error| Failure::usage(error.to_string()).because(std::error::Error::source(&error)))
     }
 

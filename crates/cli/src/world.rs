@@ -9,19 +9,24 @@ use keystile_store::{DirectoryStore, Store, StoreError};
 use keystile_system::{Clock, Entropy, Environment, ProcessEnvironment, SystemClock, SystemEntropy};
 
 use crate::console::Stream;
+use crate::logs::Logs;
 use crate::place::Place;
 
-/// Opens the store at a place.
-pub type OpenStore = Box<dyn Fn(&Place) -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
+/// Opens the store at a place, by a clock.
+pub type OpenStore = Box<dyn Fn(&Place, Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
 
 /// What a run takes from outside.
 pub struct World {
     /// The clocks.
     pub clock: Arc<dyn Clock>,
+    /// The same with the wall clock put forward by so many seconds.
+    pub shifted: Box<dyn Fn(i64) -> Arc<dyn Clock> + Send + Sync>,
     /// Where new keys come from.
     pub entropy: Arc<dyn Entropy>,
     /// Opens the store at a place.
     pub stores: OpenStore,
+    /// Begins the log.
+    pub logs: Box<dyn Fn(Logs) + Send + Sync>,
     /// Configuration strings.
     pub environment: Arc<dyn Environment>,
     /// The time zone that instants are shown in.
@@ -41,8 +46,10 @@ impl World {
     pub fn of_this_process() -> Self {
         Self {
             clock: Arc::new(SystemClock::default()),
+            shifted: Box::new(|seconds| Arc::new(SystemClock::shifted(seconds))),
             entropy: Arc::new(SystemEntropy),
             stores: Box::new(open_directory),
+            logs: Box::new(Logs::install),
             environment: Arc::new(ProcessEnvironment),
             zone: TimeZone::system(),
             actor: actor(&ProcessEnvironment),
@@ -53,9 +60,9 @@ impl World {
     }
 }
 
-fn open_directory(place: &Place) -> Result<Arc<dyn Store>, StoreError> {
+fn open_directory(place: &Place, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> {
     let options = Options { witness: place.witness.clone(), ..Options::default() };
-    let store = DirectoryStore::with(&place.directory, Arc::new(SystemClock::default()), options)?;
+    let store = DirectoryStore::with(&place.directory, clock, options)?;
     Ok(Arc::new(store))
 }
 

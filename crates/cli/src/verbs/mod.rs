@@ -17,8 +17,10 @@ pub(crate) mod retire;
 pub(crate) mod revoke;
 pub(crate) mod rollback;
 pub(crate) mod rotate;
+pub(crate) mod serve;
 pub(crate) mod set_policy;
 pub(crate) mod status;
+pub(crate) mod supervise;
 pub(crate) mod verify;
 
 use crate::app::App;
@@ -31,6 +33,8 @@ pub(crate) async fn run(app: &App, verb: Verb) -> Result<(), Failure> {
         Verb::Status(args) => status::run(app, &args).await,
         Verb::Change(change) => run_change(app, change, false).await,
         Verb::Plan { change } => run_change(app, change, true).await,
+        Verb::Serve(args) => serve::run(app, &args).await,
+        Verb::Supervise(args) => supervise::run(app, &args).await,
         Verb::Mint(writing) => mint::run(app, &writing.args, writing.dry_run).await,
         Verb::Verify(args) => verify::run(app, &args).await,
         Verb::Inspect(args) => inspect::run(app, &args).await,

@@ -3,6 +3,7 @@
 mod token;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keystile_keyring::{Kid, Manifest, PublicKey};
 use keystile_store::Occupancy;
@@ -122,7 +123,7 @@ impl KeyParts {
 async fn directory(app: &App, path: &Path) -> Result<DirectoryParts, Failure> {
     let place = Place { directory: path.to_owned(), witness: None };
     let unreadable = |error: &(dyn std::error::Error + 'static)| Failure::of(Exit::Unreachable, error);
-    let store = (app.world.stores)(&place).map_err(|error| unreadable(&error))?;
+    let store = app.open(&place, Arc::clone(&app.world.clock))?;
     let occupancy = store.occupancy().await.map_err(|error| unreadable(&error))?;
     let holds = occupancy.to_string();
     let mut parts =
