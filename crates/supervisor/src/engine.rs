@@ -261,7 +261,7 @@ impl Engine {
                 tracing::warn!(
                     gateway = failure.place,
                     code = failure.kind.label(),
-                    message = failure.message,
+                    said = failure.message,
                     "no token from this gateway"
                 );
             })

@@ -14,6 +14,7 @@
 //! Nothing here verifies a signature or holds a signing key: the crate cannot link private-key code. No token is
 //! printed by any `Debug`, error or log line of it.
 
+mod command;
 mod config;
 mod dice;
 mod endpoint;
@@ -30,6 +31,7 @@ mod state;
 mod supervisor;
 mod token;
 
+pub use command::{CommandError, Ending, TOKEN_FILE_VARIABLE, run_command};
 pub use config::{Config, ConfigError, Identity, Output, Source, Timing, Tls};
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{Answer, Failure, FailureKind, RETRY_AFTER};

@@ -1,5 +1,6 @@
 //! The handle by which a program uses its supervisor.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -23,6 +24,7 @@ pub struct Supervisor {
     orders: Arc<watch::Sender<Orders>>,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
+    output: Option<Arc<Path>>,
 }
 
 /// The supervisor stopped before there was a token.
@@ -45,9 +47,10 @@ impl Supervisor {
         let ledger = Arc::new(Ledger::new(clock.uptime()));
         let wires =
             Wires { slot: slot_sender, state: state_sender, orders: orders_receiver, ledger: ledger.clone() };
+        let output = config.output.as_ref().map(|output| Arc::from(output.path.as_path()));
         let engine = Engine::new(config, clock.clone(), Dice::new(entropy), wires);
         tokio::spawn(engine.run());
-        Ok(Self { slot, state, orders: Arc::new(orders), ledger, clock })
+        Ok(Self { slot, state, orders: Arc::new(orders), ledger, clock, output })
     }
 
     /// The current token, if there is one yet. One that was refused stays here until there is a better one.
@@ -58,6 +61,11 @@ impl Supervisor {
     /// The value of the `authorization` header for the current token, marked sensitive.
     pub fn authorization(&self) -> Option<HeaderValue> {
         self.slot.borrow().as_ref().map(Token::header)
+    }
+
+    /// The file that the current token is kept in, if one is configured.
+    pub fn output_file(&self) -> Option<&Path> {
+        self.output.as_deref()
     }
 
     /// Waits for the first token.
