@@ -4,16 +4,21 @@
 //! characters were checked, a sandbox only after a good signature.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keystile_keyring::{Kid, UnixTime};
 use keystile_token::{Reason, Rejection, SandboxId};
 
+use crate::gatekeeper::Gatekeeper;
 use crate::metrics::Metrics;
 
 /// How long a class of lines is counted before it is written again.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// How often it is said what was verified.
+const SUMMARY: Duration = Duration::from_mins(1);
 
 /// Lines of one class in a window.
 const LINES: u64 = 5;
@@ -38,8 +43,9 @@ impl Operation {
 
 /// Writes audit lines within bounds.
 pub(crate) struct Audit {
-    /// One for each reason, and one for alarms at the end.
-    quotas: Vec<Quota>,
+    /// One for each reason, in the order of [`Reason::ALL`].
+    rejections: Vec<Quota>,
+    alarms: Quota,
     denials: Quota,
 }
 
@@ -53,7 +59,7 @@ struct Quota {
 
 impl Quota {
     /// Whether a line may be written now, and how many were left out since the last one.
-    fn line(&self, uptime: Duration) -> Option<u64> {
+    fn line(&self, uptime: Duration, metrics: &Metrics) -> Option<u64> {
         let window = uptime.as_secs() / WINDOW.as_secs() + 1;
         if self.window.swap(window, Ordering::Relaxed) != window {
             self.written.store(0, Ordering::Relaxed);
@@ -62,6 +68,7 @@ impl Quota {
             return Some(self.left_out.swap(0, Ordering::Relaxed));
         }
         self.left_out.fetch_add(1, Ordering::Relaxed);
+        metrics.audit_suppressed.inc();
         None
     }
 }
@@ -95,7 +102,8 @@ pub(crate) fn minted(line: &MintLine<'_>) {
 impl Audit {
     pub(crate) fn new() -> Self {
         Self {
-            quotas: (0..=Reason::ALL.len()).map(|_| Quota::default()).collect(),
+            rejections: Reason::ALL.iter().map(|_| Quota::default()).collect(),
+            alarms: Quota::default(),
             denials: Quota::default(),
         }
     }
@@ -111,7 +119,8 @@ impl Audit {
         if rejection.alarm {
             self.alarm(rejection, peer, uptime, metrics);
         }
-        let Some(left_out) = self.allowed(rejection.reason as usize, uptime, metrics) else {
+        let quota = self.rejections.get(rejection.reason as usize);
+        let Some(left_out) = quota.and_then(|quota| quota.line(uptime, metrics)) else {
             return;
         };
         tracing::warn!(
@@ -129,7 +138,7 @@ impl Audit {
     /// Somebody other than a replica has signed with our key.
     fn alarm(&self, rejection: &Rejection, peer: SocketAddr, uptime: Duration, metrics: &Metrics) {
         metrics.alarms.inc();
-        let Some(left_out) = self.allowed(Reason::ALL.len(), uptime, metrics) else {
+        let Some(left_out) = self.alarms.line(uptime, metrics) else {
             return;
         };
         tracing::error!(
@@ -152,20 +161,47 @@ impl Audit {
         uptime: Duration,
         metrics: &Metrics,
     ) {
-        match self.denials.line(uptime) {
-            Some(left_out) => tracing::warn!(
-                target: "audit", operation = operation.as_str(), outcome = "denied", why, %peer, left_out,
-            ),
-            None => drop(metrics.audit_suppressed.inc()),
+        if let Some(left_out) = self.denials.line(uptime, metrics) {
+            tracing::warn!(
+                target: "audit",
+                operation = operation.as_str(),
+                outcome = "denied",
+                why,
+                %peer,
+                left_out,
+            );
         }
     }
 
-    fn allowed(&self, class: usize, uptime: Duration, metrics: &Metrics) -> Option<u64> {
-        let allowed = self.quotas.get(class).and_then(|quota| quota.line(uptime));
-        if allowed.is_none() {
-            metrics.audit_suppressed.inc();
+    /// Says from time to time, for ever, what was verified and how many lines were left out.
+    pub(crate) async fn summarize(gatekeeper: Arc<Gatekeeper>) {
+        const RESULTS: [&str; 4] = ["accepted", "rejected", "unavailable", "not-ours"];
+        let mut before = [0; 4];
+        loop {
+            tokio::time::sleep(SUMMARY).await;
+            let now = RESULTS.map(|result| gatekeeper.metrics.verifications.get(result));
+            let left_out = gatekeeper.audit.left_out();
+            if now != before || left_out > 0 {
+                let [accepted, rejected, unavailable, not_ours] = now;
+                tracing::info!(
+                    target: "audit",
+                    outcome = "verified",
+                    accepted,
+                    rejected,
+                    unavailable,
+                    not_ours,
+                    left_out,
+                    "totals since this process started"
+                );
+            }
+            before = now;
         }
-        allowed
+    }
+
+    /// Lines that were left out and that no later line of their class has told of yet.
+    fn left_out(&self) -> u64 {
+        let quotas = self.rejections.iter().chain([&self.alarms, &self.denials]);
+        quotas.map(|quota| quota.left_out.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -175,10 +211,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_class_is_a_few_lines_and_then_a_number() {
+        let (metrics, _registry) = Metrics::new();
         let quota = Quota::default();
-        let lines = (0..10_000).filter(|_| quota.line(Duration::from_secs(100)).is_some()).count();
+        let lines = (0..10_000).filter(|_| quota.line(Duration::from_secs(100), &metrics).is_some()).count();
         assert_eq!(lines as u64, LINES);
-        assert_eq!(quota.line(Duration::from_secs(111)), Some(10_000 - LINES));
-        assert_eq!(quota.line(Duration::from_secs(111)), Some(0));
+        assert_eq!(metrics.audit_suppressed.get(), 10_000 - LINES);
+        assert_eq!(quota.line(Duration::from_secs(111), &metrics), Some(10_000 - LINES));
+        assert_eq!(quota.line(Duration::from_secs(111), &metrics), Some(0));
     }
 }

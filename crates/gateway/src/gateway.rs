@@ -61,7 +61,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// There is no keyring to serve from. None is created.
-    #[error("there is no keyring to serve from")]
+    #[error(transparent)]
     Keyring(#[from] ReadError),
     /// No random bytes for the replica's name.
     #[error("no name for this replica can be made; set replica")]
@@ -81,6 +81,7 @@ pub struct Gateway {
     main: Server,
     admin: Server,
     health: Health,
+    gatekeeper: Arc<Gatekeeper>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     census: (Arc<Census>, mpsc::Receiver<Sighting>),
@@ -128,7 +129,8 @@ impl Gateway {
             certificate_bootstrap: config.certificate_bootstrap,
             body_bytes: config.limits.body_bytes.0 as usize,
         };
-        let (router, health) = services.over(crate::http::routes(gatekeeper, config.scheme()))?;
+        let (router, health) =
+            services.over(crate::http::routes(Arc::clone(&gatekeeper), config.scheme()))?;
         let admin = Admin {
             replica: Arc::clone(&replica),
             census: Arc::clone(&census),
@@ -143,6 +145,7 @@ impl Gateway {
             main: server(listener, tls.clone(), router),
             admin: server(admin_listener, None, admin.routes()),
             health,
+            gatekeeper,
             reloader: Reloader { reader, replica: Arc::clone(&replica), metrics: Arc::clone(&metrics) },
             reporter: Reporter {
                 store,
@@ -171,7 +174,7 @@ impl Gateway {
     }
 
     /// Serves until `shutdown` is done; then withdraws the report, accepts no more and lets requests
-    /// in flight end. Whether they all did within `shutdown_grace`.
+    /// in flight end. `false` if some did not within `shutdown_grace`, or if a part of the gateway failed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> bool {
         let (census, queue) = self.census;
         let replica = Arc::clone(&self.replica);
@@ -183,6 +186,7 @@ impl Gateway {
         background.spawn(census.keep(queue, self.config.report_interval, horizon));
         background.spawn(self.reloader.run());
         background.spawn(tell_health(self.health, Arc::clone(&self.replica)));
+        background.spawn(Audit::summarize(self.gatekeeper));
         if let Some(tls) = self.tls {
             background.spawn(keep_current(tls, self.metrics));
         }
@@ -194,7 +198,16 @@ impl Gateway {
         let (stop_admin, admin_stopping) = watch::channel(false);
         let admin = tokio::spawn(self.admin.run(set(admin_stopping), HEALTH_INTERVAL));
 
-        shutdown.await;
+        let (addr, admin_addr) = (self.addr, self.admin_addr);
+        tracing::info!(%addr, %admin_addr, generation = self.replica.held().generation(), "serving");
+        let whole = tokio::select! {
+            () = shutdown => true,
+            // Each runs for ever: one that ended has panicked, and without it the rest is not safe.
+            _ = background.join_next() => false,
+        };
+        if !whole {
+            tracing::error!("a part of the gateway stopped; stopping the rest");
+        }
         self.replica.stop();
         stop.send_replace(true);
         if tokio::time::timeout(WITHDRAWAL, reporter).await.is_err() {
@@ -205,7 +218,7 @@ impl Gateway {
         stop_admin.send_replace(true);
         let _ = admin.await;
         background.shutdown().await;
-        ended
+        ended && whole
     }
 }
 

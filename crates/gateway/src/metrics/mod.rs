@@ -36,6 +36,12 @@ impl Closed {
             counter.inc();
         }
     }
+
+    /// The counter's value; 0 for a value that is not in the list.
+    pub(crate) fn get(&self, value: &str) -> u64 {
+        let found = self.0.iter().find(|(known, _)| *known == value);
+        found.map(|(_, counter)| counter.get()).unwrap_or_default()
+    }
 }
 
 macro_rules! metrics {

@@ -110,10 +110,11 @@ impl Reader {
         } else {
             next.confirmed = held.confirmed;
         }
-        // An unreadable witness says nothing: what an earlier one forbade stays forbidden.
-        if witness_error.is_none() {
-            next.overrule = Arc::new(Overrule::by(witness.as_ref(), next.keyring.manifest()));
-        }
+        next.overrule = match &witness_error {
+            None => Arc::new(Overrule::by(witness.as_ref(), next.keyring.manifest())),
+            // An unreadable witness says nothing: what an earlier one forbade stays forbidden.
+            Some(_) => Arc::clone(&held.overrule),
+        };
         Read {
             held: next,
             newer: take,

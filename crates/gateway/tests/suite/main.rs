@@ -3,6 +3,21 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod client;
+mod extension;
+mod flood;
 mod happy;
+mod limits;
+mod logs;
+mod observe;
+mod published;
+mod refusals;
+mod reports;
+mod rotation;
+mod shutdown;
+mod staleness;
+mod start;
 mod store;
+mod store_faults;
+mod tls;
+mod witness;
 mod world;

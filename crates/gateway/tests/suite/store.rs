@@ -1,7 +1,7 @@
 //! A store that fails when told to, and counts what is read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use keystile_keyring::{Digest, Manifest, ReplicaId, ReplicaReport};
 use keystile_store::{
@@ -10,36 +10,70 @@ use keystile_store::{
 };
 use tokio::sync::watch;
 
-/// A real store, behind a fault.
+/// A real store, behind faults.
 pub struct Flaky {
     pub inner: Arc<dyn Store>,
-    /// Whether reads of the keyring and its witness fail.
-    pub unreadable: AtomicBool,
-    /// Whether changes are kept quiet: only the periodic reading sees them.
-    pub reads: AtomicU64,
-    quiet: watch::Sender<u64>,
-    pub silent: AtomicBool,
+    fails: AtomicBool,
+    silent: AtomicBool,
+    held: watch::Sender<bool>,
+    nothing: watch::Sender<u64>,
+    reads: AtomicU64,
+    recorded: Recorded,
 }
+
+/// Reports in the order in which they were written.
+pub type Recorded = Arc<Mutex<Vec<ReplicaReport>>>;
 
 impl Flaky {
     pub fn over(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
-            unreadable: AtomicBool::new(false),
-            reads: AtomicU64::new(0),
-            quiet: watch::Sender::new(0),
+            fails: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            held: watch::Sender::new(false),
+            nothing: watch::Sender::new(0),
+            reads: AtomicU64::new(0),
+            recorded: Recorded::default(),
         }
     }
 
-    /// From now on reads fail, or do not.
+    /// From now on reads of the keyring and its witness fail, or do not.
     pub fn fail(&self, fail: bool) {
-        self.unreadable.store(fail, Ordering::SeqCst);
+        self.fails.store(fail, Ordering::SeqCst);
     }
 
-    fn read(&self) -> Result<(), FileError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        if self.unreadable.load(Ordering::SeqCst) {
+    /// From now on reads of the keyring do not end, or do.
+    pub fn hold(&self, hold: bool) {
+        self.held.send_replace(hold);
+    }
+
+    /// Gateways that start from now on are not told of changes.
+    pub fn silence(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Every report from now on, as it is written.
+    pub fn record_reports(&self) -> Recorded {
+        Arc::clone(&self.recorded)
+    }
+
+    /// The reports in the store, whatever fails.
+    pub async fn inner_reports(&self) -> Vec<ReplicaReport> {
+        self.inner.replicas().await.expect("reports can be read")
+    }
+
+    /// The digest of what the store holds.
+    pub async fn load_digest(&self) -> Digest {
+        self.inner.load_public().await.expect("the store holds a keyring").digest
+    }
+
+    /// How often the keyring was read.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn fault(&self) -> Result<(), FileError> {
+        if self.fails.load(Ordering::SeqCst) {
             return Err(FileError::new("read", "/injected", std::io::Error::other("injected fault")));
         }
         Ok(())
@@ -49,14 +83,14 @@ impl Flaky {
 #[async_trait::async_trait]
 impl Store for Flaky {
     async fn load(&self) -> Result<Loaded, LoadError> {
-        if self.unreadable.load(Ordering::SeqCst) {
-            self.read()?;
-        }
+        self.fault()?;
         self.inner.load().await
     }
 
     async fn load_public(&self) -> Result<LoadedPublic, LoadError> {
-        self.read()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        self.fault()?;
         self.inner.load_public().await
     }
 
@@ -69,15 +103,19 @@ impl Store for Flaky {
     }
 
     fn watch(&self) -> watch::Receiver<u64> {
-        if self.silent.load(Ordering::SeqCst) { self.quiet.subscribe() } else { self.inner.watch() }
+        if self.silent.load(Ordering::SeqCst) { self.nothing.subscribe() } else { self.inner.watch() }
     }
 
     async fn report(&self, report: &ReplicaReport) -> Result<(), StoreError> {
+        self.recorded.lock().expect("not poisoned").push(report.clone());
         self.inner.report(report).await
     }
 
     async fn replicas(&self) -> Result<Vec<ReplicaReport>, StoreError> {
-        self.inner.replicas().await
+        let mut reports = self.inner.replicas().await?;
+        // The store goes by the machine's clock, the replicas by the test's.
+        reports.iter_mut().for_each(|report| report.clock_offset = None);
+        Ok(reports)
     }
 
     async fn forget(&self, replica: &ReplicaId) -> Result<(), StoreError> {
@@ -85,6 +123,7 @@ impl Store for Flaky {
     }
 
     async fn witness(&self) -> Result<Option<Manifest>, StoreError> {
+        self.fault()?;
         self.inner.witness().await
     }
 

@@ -12,6 +12,7 @@ use keystile_operator::{First, Operator, Outcome, Silent};
 use keystile_store::{DirectoryStore, Store};
 use keystile_system::{Clock, SystemEntropy};
 use keystile_testkit::ManualClock;
+use keystile_testkit::forger::{Forger, ForgingKey};
 use keystile_token::{BootstrapMethod, Keyring, PrivateKey, SandboxGrant, SandboxId};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -87,6 +88,25 @@ impl World {
         keyring.mint(&grant, self.clock.now()).expect("a token").token.expose().to_owned()
     }
 
+    /// A token that `gateway` would mint, whatever the store holds.
+    pub async fn token_of(&self, gateway: &Running) -> String {
+        let key = self.store.inner.load().await.expect("the store holds a keyring");
+        let kid = key.private.kids().next().expect("a private key").clone();
+        let now = self.clock.now().0;
+        let private = self.private_key(&kid).await;
+        assert!(!gateway.task.is_finished());
+        Forger::sandbox(&private, SANDBOX, now, now + 3600).signed(&ForgingKey::of(&private))
+    }
+
+    /// A change made behind the back of what goes through the faulty store.
+    pub async fn apply_on_disk(&self, verb: Verb) {
+        let operator =
+            Operator::new(self.store.inner.clone(), Arc::new(self.clock.clone()), Arc::new(SystemEntropy));
+        let request =
+            Request { verb, actor: "test".to_owned(), reason: Some("test".to_owned()), request_id: None };
+        operator.apply(&request, &mut Silent).await.expect("the change is planned and committed");
+    }
+
     /// The private key of `kid`, to forge with.
     pub async fn private_key(&self, kid: &Kid) -> PrivateKey {
         let mut loaded = self.store.inner.load().await.expect("the store holds a keyring");
@@ -101,9 +121,26 @@ impl World {
         self.gateway_on(self.store.clone(), config).await
     }
 
+    /// A gateway whose clock shows another time than the store's and the operator's.
+    pub async fn gateway_at(&self, clock: ManualClock) -> Running {
+        self.start(self.store.clone(), config(), clock).await.expect("the gateway starts")
+    }
+
+    pub fn clock_now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
     pub async fn gateway_on(&self, store: Arc<dyn Store>, config: Config) -> Result<Running, StartError> {
-        let clock = Arc::new(self.clock.clone());
-        let gateway = Gateway::bind(config, store, clock, Arc::new(SystemEntropy)).await?;
+        self.start(store, config, self.clock.clone()).await
+    }
+
+    async fn start(
+        &self,
+        store: Arc<dyn Store>,
+        config: Config,
+        clock: ManualClock,
+    ) -> Result<Running, StartError> {
+        let gateway = Gateway::bind(config, store, Arc::new(clock), Arc::new(SystemEntropy)).await?;
         let (addr, admin, replica) = (gateway.addr, gateway.admin_addr, gateway.replica_id().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(gateway.run(async move { drop(stopped.await) }));
@@ -162,6 +199,11 @@ pub fn config() -> Config {
 
 pub fn policy() -> Policy {
     Policy { max_staleness: 300, verify_staleness: 3600, token_ttl: 3600, ..Policy::default() }
+}
+
+/// The store is read four times a second; the keyring is stale after one, of a clock that stands still.
+pub fn quick() -> Policy {
+    Policy { max_staleness: 1, ..policy() }
 }
 
 pub fn sandbox() -> SandboxId {

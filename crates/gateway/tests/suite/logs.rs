@@ -1,0 +1,138 @@
+//! What is logged, and what never is.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use http::StatusCode;
+use keystile_gateway::config::LogLevel;
+use keystile_testkit::forger::{Forger, ForgingKey};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::client::*;
+use crate::world::*;
+
+/// Log lines of this thread, while it lives.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Takes down everything that this thread logs from now on, as at `level`.
+    pub fn at(level: LogLevel) -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(level.directives()))
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+    }
+
+    pub fn lines(&self, with: &str) -> usize {
+        self.text().lines().filter(|line| line.contains(with)).count()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn t48_no_token_and_no_key_is_logged_at_any_level() {
+    let (log, _guard) = Log::at(LogLevel::Trace);
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let channel = channel(gateway.addr).await;
+    let mut tokens = vec![world.token().await];
+    let kid = world.active().await;
+    let key = world.private_key(&kid).await;
+    tokens.push(refresh(&channel, tokens.first().map(String::as_str)).await.expect("refreshed").token);
+    let now = world.clock_now().0;
+    tokens.push(Forger::sandbox(&key, SANDBOX, now, now + 9000).signed(&ForgingKey::of(&key)));
+    tokens.push(Forger::sandbox(&key, SANDBOX, now, now + 60).signed(&ForgingKey::from_seed([9; 32])));
+    for token in &tokens {
+        verify(gateway.addr, token).await;
+        let _ = whoami(&channel, Some(token)).await;
+        let _ = refresh(&channel, Some(token)).await;
+        let _ = issue(&channel, Some(token)).await;
+    }
+    world.rotate().await;
+    until_generation(gateway.admin, 2).await;
+    let status = get(gateway.admin, "/status").await.body;
+    let metrics = get(gateway.admin, "/metrics").await.body;
+    assert!(gateway.stopped().await);
+    let pem = key.to_pem();
+    let body = pem.lines().find(|line| !line.starts_with('-')).expect("PEM has a body").to_owned();
+    let text = log.text();
+    assert!(text.contains("outcome=\"minted\"") && text.contains("loaded a new generation"), "{text}");
+    for shown in [&text, &status, &metrics] {
+        for token in &tokens {
+            let [_, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
+            assert!(!shown.contains(payload) && !shown.contains(signature), "a token was shown");
+        }
+        assert!(!shown.contains(&body), "a private key was shown");
+    }
+}
+
+#[tokio::test]
+async fn minting_is_audited_with_both_keys() {
+    let (log, _guard) = Log::at(LogLevel::Info);
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let token = world.token().await;
+    let old = world.active().await;
+    let new = world.rotate().await;
+    until_generation(gateway.admin, 2).await;
+    refresh(&channel(gateway.addr).await, Some(&token)).await.expect("refreshed");
+    let text = log.text();
+    let line = text.lines().find(|line| line.contains("outcome=\"minted\"")).expect("an audit line");
+    for part in
+        ["audit", "operation=\"refresh\"", SANDBOX, &format!("kid={new}"), &format!("presented={old}")]
+    {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_is_raised_by_a_good_signature_only() {
+    let (log, _guard) = Log::at(LogLevel::Error);
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let old = world.active().await;
+    let key = world.private_key(&old).await;
+    world.rotate().await;
+    until_generation(gateway.admin, 2).await;
+    world.clock.advance(500);
+    until("confirmation", || async {
+        (status(gateway.admin).await.confirmed_seconds_ago == 0).then_some(())
+    })
+    .await;
+    let now = world.clock_now().0;
+    let careless = Forger::sandbox(&key, SANDBOX, now, now + 60);
+    let bad = verify(gateway.addr, &careless.signed(&ForgingKey::from_seed([9; 32]))).await;
+    assert_eq!(bad.code, StatusCode::UNAUTHORIZED);
+    assert_eq!(log.lines("alarm="), 0, "anybody can make this one");
+    let stolen = verify(gateway.addr, &careless.signed(&ForgingKey::of(&key))).await;
+    assert_eq!(stolen.code, StatusCode::UNAUTHORIZED);
+    assert_eq!(log.lines("alarm=\"signed-after-supersession\""), 1, "{}", log.text());
+    assert_eq!(metric(gateway.admin, "keystile_alarms_total").await, Some(1.0));
+}

@@ -1,0 +1,96 @@
+//! What replicas tell operators through the store.
+
+use keystile_keyring::report::{Condition, Presence};
+use keystile_keyring::{ReplicaReport, UnixTime};
+use keystile_testkit::forger::{Forger, ForgingKey};
+
+use crate::client::*;
+use crate::world::*;
+
+async fn report_of(world: &World, gateway: &Running) -> Option<ReplicaReport> {
+    let reports = world.store.inner_reports().await;
+    reports.into_iter().find(|report| report.replica == gateway.replica)
+}
+
+#[tokio::test]
+async fn t42_a_replica_reports_before_it_loads_and_what_it_holds_afterwards() {
+    let world = World::begun().await;
+    let reports = world.store.record_reports();
+    let gateway = world.gateway().await;
+    let seen = until("a report of generation 1", || async {
+        let seen = reports.lock().expect("not poisoned").clone();
+        seen.iter().any(|report: &ReplicaReport| report.generation == 1).then_some(seen)
+    })
+    .await;
+    let first = seen.first().expect("a report");
+    assert_eq!((first.generation, &first.condition), (0, &Condition::Loading));
+    assert_eq!(first.build, env!("CARGO_PKG_VERSION"), "the version tells old programs from new ones");
+    let last = report_of(&world, &gateway).await.expect("it reports");
+    assert_eq!(last.condition, Condition::Ready);
+    assert_eq!(last.digest, Some(world.store.load_digest().await));
+    assert!(last.keys.iter().all(|key| key.from_start), "it never served without them");
+}
+
+#[tokio::test]
+async fn a_key_that_came_later_is_reported_with_the_instant_it_came() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    world.clock.advance(50);
+    let new = world.rotate().await;
+    let report = until("a report of generation 2", || async {
+        report_of(&world, &gateway).await.filter(|report| report.generation == 2)
+    })
+    .await;
+    let key = report.key(&new).expect("it holds the new key");
+    assert!(!key.from_start);
+    assert!(key.held_since >= START.plus(1050), "{key:?}");
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_gracefully_withdraws_its_report() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let replica = gateway.replica.clone();
+    until("a report", || async { report_of(&world, &gateway).await.filter(|report| report.generation == 1) })
+        .await;
+    assert!(gateway.stopped().await);
+    let reports = world.store.inner_reports().await;
+    let last = reports.iter().find(|report| report.replica == replica).expect("its last words");
+    let maxima = world.manifest().await.maxima(world.clock_now());
+    assert_eq!(last.presence(world.clock_now(), maxima), Presence::Withdrawn(START.plus(1000)));
+}
+
+#[tokio::test]
+async fn the_census_counts_sandboxes_by_key_and_method_and_names_tokens_without_end() {
+    let policy = keystile_keyring::Policy { token_ttl: 0, ..policy() };
+    let world = World::with(policy).await;
+    let gateway = world.gateway().await;
+    let old = world.active().await;
+    let key = world.private_key(&old).await;
+    let now = world.clock_now().0;
+    for sandbox in ["s1", "s2", "s3"] {
+        let token =
+            Forger::sandbox(&key, sandbox, now, 0).lineage(now, "token-file").signed(&ForgingKey::of(&key));
+        assert_eq!(verify(gateway.addr, &token).await.code, http::StatusCode::OK);
+    }
+    let usage = until("three sandboxes", || async {
+        let report = report_of(&world, &gateway).await?;
+        let usage = report.key(&old)?.usage.clone();
+        (usage.sandboxes == 3).then_some(usage)
+    })
+    .await;
+    assert_eq!(usage.never_expires, ["s1", "s2", "s3"]);
+    assert_eq!(usage.methods.get("token-file"), Some(&3));
+    assert_eq!(usage.last_use, Some(UnixTime(now)));
+    // A refresh moves a sandbox to the new key.
+    let token = Forger::sandbox(&key, "s1", now, 0).signed(&ForgingKey::of(&key));
+    let new = world.rotate().await;
+    until_generation(gateway.admin, 2).await;
+    refresh(&channel(gateway.addr).await, Some(&token)).await.expect("refreshed");
+    until("one sandbox on the new key", || async {
+        let report = report_of(&world, &gateway).await?;
+        let count = |kid| report.key(kid).map(|key| key.usage.sandboxes);
+        (count(&old) == Some(2) && count(&new) == Some(1)).then_some(())
+    })
+    .await;
+}
