@@ -12,8 +12,6 @@ use crate::verdict::Rejection;
 pub enum GrpcCode {
     /// `INVALID_ARGUMENT`
     InvalidArgument = 3,
-    /// `INTERNAL`
-    Internal = 13,
     /// `UNAVAILABLE`
     Unavailable = 14,
     /// `UNAUTHENTICATED`

@@ -3,8 +3,8 @@
 use keystile_keyring::{TokenTimes, UnixTime};
 
 use crate::json::{Object, Value};
-use crate::judge::Reading;
-use crate::lineage::Lineage;
+use crate::judge::{Kind, Reading};
+use crate::lineage::{BootstrapMethod, Lineage};
 use crate::reason::Reason;
 use crate::sandbox_id::SandboxId;
 
@@ -104,28 +104,32 @@ impl Claim {
     }
 }
 
-/// Reads the claims of a sandbox token in the order in which OpenShell declares them.
-pub(crate) fn read<'p>(payload: &'p Object<'_>) -> Result<Reading<'p, Claims>, ClaimFault> {
-    let subject = Claim::Sub.string(payload)?;
-    let issuer = Claim::Iss.string(payload)?;
-    let audience = Claim::Aud.string(payload)?;
-    let issued_at = Claim::Iat.instant(payload)?;
-    let exp = Claim::Exp.instant(payload)?;
-    let sandbox_id = Claim::sandbox_id(payload)?;
-    let expires_at = (exp != UnixTime::EPOCH).then_some(exp);
-    let lineage = Lineage::read(payload, issued_at);
-    let fault = match lineage {
-        None => Some(Reason::LineageInvalid),
-        Some(_) if !sandbox_id.is_subject(subject) => Some(Reason::SubjectMismatch),
-        Some(_) => None,
-    };
-    let lineage = lineage.unwrap_or(Lineage::begin(issued_at, crate::lineage::BootstrapMethod::Unknown));
-    Ok(Reading {
-        issuer,
-        audience,
-        times: TokenTimes { issued_at, expires_at, lineage_began: lineage.began },
-        fault,
-        sandbox_id: Some(sandbox_id.clone()),
-        claims: Claims { sandbox_id, issued_at, expires_at, lineage },
-    })
+impl Kind for Claims {
+    const CEILING: Option<u64> = None;
+
+    /// In the order in which OpenShell declares them.
+    fn read<'p>(payload: &'p Object<'_>) -> Result<Reading<'p, Self>, ClaimFault> {
+        let subject = Claim::Sub.string(payload)?;
+        let issuer = Claim::Iss.string(payload)?;
+        let audience = Claim::Aud.string(payload)?;
+        let issued_at = Claim::Iat.instant(payload)?;
+        let exp = Claim::Exp.instant(payload)?;
+        let sandbox_id = Claim::sandbox_id(payload)?;
+        let expires_at = (exp != UnixTime::EPOCH).then_some(exp);
+        let (lineage, fault) = match Lineage::read(payload, issued_at) {
+            Some(lineage) => (lineage, (!sandbox_id.is_subject(subject)).then_some(Reason::SubjectMismatch)),
+            None => (Lineage::begin(issued_at, BootstrapMethod::Unknown), Some(Reason::LineageInvalid)),
+        };
+        Ok(Reading {
+            issuer,
+            audience,
+            times: TokenTimes { issued_at, expires_at, lineage_began: lineage.began },
+            fault,
+            claims: Self { sandbox_id, issued_at, expires_at, lineage },
+        })
+    }
+
+    fn sandbox_id(&self) -> Option<&SandboxId> {
+        Some(&self.sandbox_id)
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::claims::{Claim, ClaimFault};
 use crate::json::Object;
-use crate::judge::{Case, Profile, Reading, at_once};
+use crate::judge::{Case, Kind, Reading, at_once};
 use crate::jws::{Header, Segments, Unverified};
 use crate::keyring::Keyring;
 use crate::mint::{MintError, Minted};
@@ -164,6 +164,8 @@ impl Keyring {
             Caller::Gateway => (self.issuer().to_owned(), "gateway", None),
             Caller::Supervisor(id) => (id.subject(), "supervisor", Some(id.as_str())),
         };
+        let times = TokenTimes { issued_at: now, expires_at: Some(exp), lineage_began: now };
+        self.viable::<ExtensionClaims>(key, times, now)?;
         let jti = uuid_v4(entropy)?;
         let (iss, aud) = (self.issuer(), grant.audience.as_str());
         let claims = WireClaims { iss, aud, sub, iat: now, exp, jti, caller_kind, sandbox_id };
@@ -202,40 +204,46 @@ impl Keyring {
         if foreign && !self.knows(kid) {
             return Ok(at_once(Reason::WrongIssuer, Some(kid)));
         }
-        let profile = Profile { read, audience: audience.as_str(), ceiling: Some(LONGEST) };
-        let circumstance = Circumstance::Usual;
-        Ok(Case { keyring: self, segments: &segments, token: &token, kid, now, circumstance }
-            .verdict(&profile))
+        let (audience, circumstance) = (audience.as_str(), Circumstance::Usual);
+        let case =
+            Case { keyring: self, segments: &segments, token: &token, kid, audience, now, circumstance };
+        Ok(case.verdict())
     }
 }
 
-fn read<'p>(payload: &'p Object<'_>) -> Result<Reading<'p, ExtensionClaims>, ClaimFault> {
-    let issuer = Claim::Iss.string(payload)?;
-    let audience = Claim::Aud.string(payload)?;
-    let subject = Claim::Sub.string(payload)?;
-    let issued_at = Claim::Iat.instant(payload)?;
-    let expires_at = Claim::Exp.positive(payload)?;
-    let token_id = Claim::Jti.string(payload)?.to_owned();
-    let kind = Claim::CallerKind.string(payload)?;
-    let sandbox_id = payload.get("sandbox_id").map(|_| Claim::sandbox_id(payload)).transpose()?;
-    let agrees = match (kind, &sandbox_id) {
-        ("gateway", None) => subject == issuer,
-        ("supervisor", Some(id)) => id.is_subject(subject),
-        _ => false,
-    };
-    Ok(Reading {
-        issuer,
-        audience,
-        times: TokenTimes { issued_at, expires_at: Some(expires_at), lineage_began: issued_at },
-        fault: (!agrees).then_some(Reason::SubjectMismatch),
-        sandbox_id: sandbox_id.clone(),
-        claims: ExtensionClaims {
-            caller: sandbox_id.map_or(Caller::Gateway, Caller::Supervisor),
-            issued_at,
-            expires_at,
-            token_id,
-        },
-    })
+impl Kind for ExtensionClaims {
+    const CEILING: Option<u64> = Some(LONGEST);
+
+    fn read<'p>(payload: &'p Object<'_>) -> Result<Reading<'p, Self>, ClaimFault> {
+        let issuer = Claim::Iss.string(payload)?;
+        let audience = Claim::Aud.string(payload)?;
+        let subject = Claim::Sub.string(payload)?;
+        let issued_at = Claim::Iat.instant(payload)?;
+        let expires_at = Claim::Exp.positive(payload)?;
+        let token_id = Claim::Jti.string(payload)?.to_owned();
+        let kind = Claim::CallerKind.string(payload)?;
+        let sandbox_id = payload.get("sandbox_id").map(|_| Claim::sandbox_id(payload)).transpose()?;
+        let agrees = match (kind, &sandbox_id) {
+            ("gateway", None) => subject == issuer,
+            ("supervisor", Some(id)) => id.is_subject(subject),
+            _ => false,
+        };
+        let caller = sandbox_id.map_or(Caller::Gateway, Caller::Supervisor);
+        Ok(Reading {
+            issuer,
+            audience,
+            times: TokenTimes { issued_at, expires_at: Some(expires_at), lineage_began: issued_at },
+            fault: (!agrees).then_some(Reason::SubjectMismatch),
+            claims: Self { caller, issued_at, expires_at, token_id },
+        })
+    }
+
+    fn sandbox_id(&self) -> Option<&SandboxId> {
+        match &self.caller {
+            Caller::Gateway => None,
+            Caller::Supervisor(sandbox_id) => Some(sandbox_id),
+        }
+    }
 }
 
 /// A random UUID (RFC 9562 section 5.4).

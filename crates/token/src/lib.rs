@@ -9,6 +9,7 @@ mod answer;
 mod claims;
 mod digest;
 mod discovery;
+mod docket;
 mod extension;
 mod inspect;
 mod json;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::answer::{Answer, GrpcCode};
 use crate::claims::Claims;
 use crate::extension::ExtensionError;
-use crate::judge::reason_of;
+use crate::judge::{Kind, excuses, reason_of};
 use crate::jws::encode;
 use crate::keyring::Keyring;
 use crate::lineage::{BootstrapMethod, Lineage};
@@ -78,14 +78,17 @@ impl MintError {
         let unavailable = |text| Answer { text, ..Answer::UNAVAILABLE };
         match self {
             Self::LineageTooOld { .. } => Answer::unauthenticated(Reason::LineageTooOld.text()),
+            Self::Sign { .. }
+            | Self::Stillborn(_)
+            | Self::Encoding(_)
+            | Self::Extension(ExtensionError::Entropy) => {
+                unavailable("no token can be minted now; try again".into())
+            }
             Self::Extension(error) => {
                 Answer { grpc: GrpcCode::InvalidArgument, http: 400, text: error.to_string().into() }
             }
             Self::NoSigner(_) | Self::NoPrivateKey(_) => {
                 unavailable("sandbox JWT minting is not configured on this gateway".into())
-            }
-            Self::Sign { .. } | Self::Stillborn(_) | Self::Encoding(_) => {
-                unavailable("no token can be minted now; try again".into())
             }
         }
     }
@@ -126,7 +129,11 @@ impl Keyring {
         // The clock of the replica that saw the bootstrap may be ahead of ours.
         let lineage = Lineage { began: grant.lineage.began.min(now), ..grant.lineage };
         let key = self.signing_key(now)?;
-        self.viable(key, TokenTimes { issued_at: now, expires_at, lineage_began: lineage.began }, now)?;
+        self.viable::<Claims>(
+            key,
+            TokenTimes { issued_at: now, expires_at, lineage_began: lineage.began },
+            now,
+        )?;
         let claims = SandboxClaims {
             sub: grant.sandbox_id.subject(),
             iss: self.issuer(),
@@ -146,9 +153,15 @@ impl Keyring {
     }
 
     /// Whether we would accept the token ourselves.
-    pub(crate) fn viable(&self, key: &Key, times: TokenTimes, now: UnixTime) -> Result<(), MintError> {
-        let admitted = self.manifest().admit(key, times, now);
-        admitted.map_err(|breach| MintError::Stillborn(reason_of(breach, true)))
+    pub(crate) fn viable<C: Kind>(
+        &self,
+        key: &Key,
+        times: TokenTimes,
+        now: UnixTime,
+    ) -> Result<(), MintError> {
+        let mut breaches = self.manifest().breaches(Some(key), times, now);
+        let breach = breaches.find(|breach| !excuses::<C>(*breach, key));
+        breach.map_or(Ok(()), |breach| Err(MintError::Stillborn(reason_of(breach, true))))
     }
 
     /// Encodes and signs claims with `key`.

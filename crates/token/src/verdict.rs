@@ -45,7 +45,8 @@ pub struct Rejection {
     pub sandbox_id: Option<SandboxId>,
     /// What is known of its signature.
     pub signature: Signature,
-    /// Somebody other than a replica has signed with our key: raise the alarm.
+    /// Somebody other than a replica has signed with our key: raise the alarm, once the rejection is
+    /// final (after the store was read again, where [`Rejection::reread`] asks for it).
     pub alarm: bool,
     /// The store should be read again before this is final: a newer generation could change every
     /// rule that the token breaks. Never set if the kid is known and the signature is not good.

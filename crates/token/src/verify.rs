@@ -2,10 +2,9 @@
 
 use keystile_keyring::{Kid, UnixTime};
 
-use crate::claims::{self, Claims};
 use crate::extension::EXTENSION_TYP;
 use crate::json::Value;
-use crate::judge::{Case, Profile, at_once};
+use crate::judge::{Case, at_once};
 use crate::jws::{Header, Segments, Unverified};
 use crate::keyring::Keyring;
 use crate::reason::Reason;
@@ -40,10 +39,10 @@ impl Keyring {
             Route::Ours => {}
         }
         let kid = token.header.key()?;
-        let profile: Profile<'_, Claims> =
-            Profile { read: claims::read, audience: self.issuer(), ceiling: None };
-        Ok(Case { keyring: self, segments: &segments, token: &token, kid, now, circumstance }
-            .verdict(&profile))
+        let audience = self.issuer();
+        let case =
+            Case { keyring: self, segments: &segments, token: &token, kid, audience, now, circumstance };
+        Ok(case.verdict())
     }
 
     /// Whose token it is. `iss` is read before the signature only to refuse or to route.
