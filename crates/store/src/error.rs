@@ -78,6 +78,15 @@ pub enum LoadError {
         #[source]
         source: ManifestError,
     },
+    /// The manifest is of another version of the program.
+    #[error("{place} was written by another version of keystile; use that version or a newer one")]
+    OtherVersion {
+        /// The file or member.
+        place: String,
+        /// Which schemas.
+        #[source]
+        source: ManifestError,
+    },
     /// A file is larger than anything that belongs there.
     #[error("{place} has more than {limit} bytes; it is none of ours")]
     TooLarge {
@@ -206,7 +215,7 @@ pub enum CommitError {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file-system call failed.
-    #[error("the store does not answer")]
+    #[error("a call to the store failed")]
     Io(#[source] FileError),
     /// The keyring itself could not be read.
     #[error("the keyring cannot be read")]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keystile_keyring::manifest::{Key, PrivateState, limits::MANIFEST_BYTES};
+use keystile_keyring::manifest::{Key, ManifestError, PrivateState, limits::MANIFEST_BYTES};
 use keystile_keyring::{Digest, Kid, Manifest, UnixTime};
 use keystile_token::{PrivateKey, PrivateKeys};
 use zeroize::Zeroizing;
@@ -53,8 +53,7 @@ pub struct Image {
 impl Image {
     /// Lays out `manifest` with its private keys and, as of `now`, its mirror.
     pub fn new(manifest: &Manifest, private: &PrivateKeys, now: UnixTime) -> Result<Self, CommitError> {
-        let invalid =
-            |error: keystile_keyring::manifest::ManifestError| CommitError::Invalid(error.to_string());
+        let invalid = |error: ManifestError| CommitError::Invalid(error.to_string());
         let bytes = manifest.to_json().map_err(invalid)?;
         // What is written must be what every reader accepts.
         Manifest::from_json(&bytes).map_err(invalid)?;
@@ -133,8 +132,11 @@ pub(crate) fn read_manifest(from: &dyn Members) -> Result<Option<(Manifest, Dige
     let Some(bytes) = from.read(members::MANIFEST, MANIFEST_BYTES, Secrecy::Public)? else {
         return Ok(None);
     };
-    let manifest = Manifest::from_json(&bytes)
-        .map_err(|source| LoadError::Garbage { place: from.place(members::MANIFEST), source })?;
+    let place = || from.place(members::MANIFEST);
+    let manifest = Manifest::from_json(&bytes).map_err(|source| match source {
+        ManifestError::Schema(_) => LoadError::OtherVersion { place: place(), source },
+        source => LoadError::Garbage { place: place(), source },
+    })?;
     Ok(Some((manifest, keystile_token::digest(&bytes))))
 }
 

@@ -9,7 +9,7 @@ use keystile_keyring::{GatewayId, Kid, Manifest, Policy, ReplicaId, ReplicaRepor
 use keystile_system::SystemEntropy;
 use keystile_token::{PrivateKey, PrivateKeys, kid_of};
 
-use crate::{Commit, Image, Store};
+use crate::{Commit, Image, Loaded, Store};
 
 /// When the samples begin.
 pub const START: UnixTime = UnixTime(1_800_000_000);
@@ -72,6 +72,11 @@ impl Sample {
         sample
     }
 
+    /// What was loaded, to go on with.
+    pub fn resumed(loaded: Loaded) -> Self {
+        Self { manifest: loaded.manifest, private: loaded.private }
+    }
+
     /// Generation 1 that adopts [`KEY_SET`].
     pub fn adopted() -> Self {
         let private = PrivateKey::from_pem(KEY_SET[0].1).unwrap();
@@ -117,6 +122,15 @@ impl Sample {
         self.bump();
         let key = self.manifest.keys.iter_mut().find(|key| key.kid == *kid).unwrap();
         key.private = PrivateState::DestroyedAt(at);
+    }
+
+    /// The next generation: only the key that signs in the end is left.
+    pub fn pruned(&mut self) {
+        self.bump();
+        let signer = self.signer();
+        self.manifest.keys.retain(|key| key.kid == signer);
+        self.manifest.timeline.retain(|activation| activation.kid == signer);
+        self.private.retain(|kid, _| *kid == signer);
     }
 
     /// The key that signs in the end.

@@ -1,7 +1,7 @@
 //! Writing: everything of the next generation is durable before one rename makes it the newest.
 
 use keystile_keyring::plan::Base;
-use keystile_keyring::{Digest, Manifest};
+use keystile_keyring::{Digest, Kid, Manifest};
 
 use super::generation::{Files, Generation};
 use super::lock::Lock;
@@ -18,7 +18,11 @@ use crate::{
 pub(super) fn compare_and_swap(root: &Root, commit: &Commit) -> Result<Digest, CommitError> {
     let image = Image::new(&commit.manifest, &commit.private, root.clock.now())?;
     let place = match commit.expected {
-        None => Place::open_or_make(&root.path, &root.steps)?,
+        None => {
+            // A place that is refused is left as it is; under the lock it is looked at again.
+            unoccupied(root)?;
+            Place::open_or_make(&root.path, &root.steps)?
+        }
         Some(_) => match root.open() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(CommitError::Conflict { expected: commit.expected, found: None });
@@ -28,63 +32,88 @@ pub(super) fn compare_and_swap(root: &Root, commit: &Commit) -> Result<Digest, C
     };
     let _lock =
         Lock::acquire(&place, &format!("committing generation {}", image.generation), root.lock_wait)?;
-    match commit.expected {
-        None => begin(root, &place, &commit.manifest)?,
-        Some(expected) => go_on(&place, expected)?,
-    }
+    let ground = survey(root, &place, commit)?;
     let remembered = witness::read(root).map_err(CommitError::Witness)?;
     follows(&commit.manifest, commit.expected, remembered.map_or(0, |manifest| manifest.generation))?;
     witness::writable(root)?;
+    // Nothing was touched so far.
+    match ground {
+        Ground::Unused => begin(&place, true)?,
+        Ground::KeySet => begin(&place, false)?,
+        Ground::Base(manifest) => settle::settle(&place, &manifest, &mut Vec::new())?,
+    }
     swap(&place, &image, &commit.manifest)?;
     Ok(image.digest)
 }
 
-/// Whether a first generation may be written here; if so, marks that it is being written.
-fn begin(root: &Root, place: &Place, manifest: &Manifest) -> Result<(), CommitError> {
+/// What a change is committed on.
+enum Ground {
+    /// Nothing.
+    Unused,
+    /// The key set that it adopts.
+    KeySet,
+    /// The generation that it was made from.
+    Base(Box<Manifest>),
+}
+
+/// Whether what is there is what `commit` was made from.
+fn survey(root: &Root, place: &Place, commit: &Commit) -> Result<Ground, CommitError> {
+    if commit.expected.is_none() {
+        return survey_first(root, place, &commit.manifest);
+    }
+    let newest = newest(place)?;
+    let base =
+        |(manifest, digest): &(Manifest, Digest)| Base { generation: manifest.generation, digest: *digest };
+    let found = newest.as_ref().map(base);
+    match newest {
+        Some((manifest, _)) if found == commit.expected => Ok(Ground::Base(Box::new(manifest))),
+        _ => Err(CommitError::Conflict { expected: commit.expected, found }),
+    }
+}
+
+/// What is here, if a first generation may be written at all.
+fn unoccupied(root: &Root) -> Result<Option<Kid>, CommitError> {
     let found = occupancy::occupancy(root).map_err(|error| match error {
         StoreError::Io(error) => CommitError::Io(error),
         StoreError::Load(error) => CommitError::Base(error),
         error => CommitError::Witness(error),
     })?;
-    let occupied = |occupancy| CommitError::Occupied { place: root.path.display().to_string(), occupancy };
     match found {
-        Occupancy::Empty => {}
-        Occupancy::OpenShellKeySet(_) if place.has(DATA)? => {
-            return Err(CommitError::Copy { place: root.path.display().to_string() });
-        }
-        Occupancy::OpenShellKeySet(kid) => {
-            let set = KeySet::read(&Files { place, follow: true }).map_err(CommitError::Base)?;
-            let adopted =
-                set.is_some_and(|set| manifest.key(&set.kid).is_some_and(|key| key.public_key == set.public));
-            if !adopted {
-                return Err(occupied(Occupancy::OpenShellKeySet(kid)));
-            }
-        }
-        found => return Err(occupied(found)),
+        Occupancy::Empty => Ok(None),
+        Occupancy::OpenShellKeySet(kid) => Ok(Some(kid)),
+        occupancy => Err(CommitError::Occupied { place: root.path.display().to_string(), occupancy }),
     }
+}
+
+/// Whether a first generation may be written here.
+fn survey_first(root: &Root, place: &Place, manifest: &Manifest) -> Result<Ground, CommitError> {
+    let Some(kid) = unoccupied(root)? else {
+        return Ok(Ground::Unused);
+    };
+    let shown = root.path.display().to_string();
+    if place.has(DATA)? {
+        return Err(CommitError::Copy { place: shown });
+    }
+    let set = KeySet::read(&Files { place, follow: true }).map_err(CommitError::Base)?;
+    let adopts = |set: KeySet| manifest.key(&set.kid).is_some_and(|key| key.public_key == set.public);
+    if set.is_some_and(adopts) {
+        return Ok(Ground::KeySet);
+    }
+    Err(CommitError::Occupied { place: shown, occupancy: Occupancy::OpenShellKeySet(kid) })
+}
+
+/// Marks that a first generation is being written, and clears away an earlier attempt at it.
+fn begin(place: &Place, unused: bool) -> Result<(), FileError> {
     if !place.has(FIRST)? {
         place.create(FIRST, 0o600, b"")?;
         place.sync()?;
     }
     settle::sweep(place, None, &mut Vec::new())?;
-    if matches!(occupancy::look(place), Ok(Occupancy::Empty)) {
+    if unused {
         // A single-key gateway that starts meanwhile sees none of its three files, then all.
         settle::links(place, None, &mut Vec::new())?;
     }
     Ok(())
-}
-
-/// Whether the newest generation is `expected`; if so, clears away what a crash left.
-fn go_on(place: &Place, expected: Base) -> Result<(), CommitError> {
-    let found = newest(place)?;
-    let base =
-        found.as_ref().map(|(manifest, digest)| Base { generation: manifest.generation, digest: *digest });
-    match found {
-        Some((manifest, _)) if base == Some(expected) => {
-            Ok(settle::settle(place, &manifest, &mut Vec::new())?)
-        }
-        _ => Err(CommitError::Conflict { expected: Some(expected), found: base }),
-    }
 }
 
 /// The newest manifest of a store that can be changed; `None` if there is none.

@@ -1,7 +1,7 @@
 //! An open directory. Every call names a file relative to it, so that what is read or changed
 //! belongs together even when the path comes to mean another directory meanwhile.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -57,16 +57,19 @@ impl Place {
 
     /// Opens it, and makes it first, with its parents, where it is not there.
     pub(super) fn open_or_make(path: &Path, steps: &Arc<dyn Steps>) -> Result<Self, FileError> {
-        use std::os::unix::fs::DirBuilderExt;
-        if !path.exists() {
-            let failed = |error| FileError::new("make", path, error);
-            steps.before(Call::MakeDirectory, path).map_err(failed)?;
-            std::fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed)?;
-            if let Some(parent) = path.parent() {
-                Self::open(parent, steps)?.sync()?;
+        match (Self::open(path, steps), path.parent(), path.file_name().and_then(OsStr::to_str)) {
+            (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = Self::open_or_make(parent, steps)?;
+                let made = parent.make(name);
+                parent.sync()?;
+                match made {
+                    // Somebody else was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => parent.enter(name),
+                    made => made,
+                }
             }
+            (opened, ..) => opened,
         }
-        Self::open(path, steps)
     }
 
     /// Opens a directory in it; `name` may be a link, which is resolved once.

@@ -13,21 +13,43 @@ use keystile_testkit::ManualClock;
 
 /// A place for a store, which is not there yet, and a clock.
 pub(crate) struct Directory {
-    around: tempfile::TempDir,
+    around: Around,
     pub(crate) clock: ManualClock,
 }
 
+enum Around {
+    Made(tempfile::TempDir),
+    Given(PathBuf),
+}
+
 impl Directory {
+    /// In memory where the system has such a place: thousands of calls that make files durable would
+    /// take minutes on a disk.
     pub(crate) fn new() -> Self {
-        Self { around: tempfile::tempdir().unwrap(), clock: ManualClock::at(START) }
+        match tempfile::tempdir_in("/dev/shm") {
+            Ok(made) => Self { around: Around::Made(made), clock: ManualClock::at(START) },
+            Err(_) => Self::on_disk(),
+        }
+    }
+
+    pub(crate) fn on_disk() -> Self {
+        Self { around: Around::Made(tempfile::tempdir().unwrap()), clock: ManualClock::at(START) }
+    }
+
+    /// One that another process made.
+    pub(crate) fn at(around: impl Into<PathBuf>) -> Self {
+        Self { around: Around::Given(around.into()), clock: ManualClock::at(START) }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.around.path().join("ring")
+        self.around().join("ring")
     }
 
     pub(crate) fn around(&self) -> &Path {
-        self.around.path()
+        match &self.around {
+            Around::Made(made) => made.path(),
+            Around::Given(path) => path,
+        }
     }
 
     pub(crate) fn store(&self) -> DirectoryStore {
@@ -49,7 +71,7 @@ impl Directory {
     /// Every regular file in and beside it, by path.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
-        walk(self.around.path(), &mut found);
+        walk(self.around(), &mut found);
         found.sort();
         found
     }
