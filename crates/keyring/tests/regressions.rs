@@ -2,8 +2,8 @@
 
 mod world;
 
-use keystile_keyring::plan::{Mode, PolicyChange, Verb};
 use keystile_keyring::KeyState;
+use keystile_keyring::plan::{Mode, PolicyChange, Verb};
 
 use world::{Ring, kid, second, small};
 
@@ -73,4 +73,38 @@ fn burying_a_successor_does_not_lengthen_its_predecessors_window() {
     let bounds = ring.key("a").superseded;
     ring.verb(Verb::Revoke { kid: kid("b"), descendants: false }, 112).verb(Verb::Prune, 114);
     assert_eq!((ring.timeline().as_str(), ring.key("a").superseded), ("a@100 c@112", bounds));
+}
+
+/// `extend` moved every window, also those that earlier plans had bounded right or an operator ended.
+#[test]
+fn extend_moves_only_what_the_late_plan_bounded() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110).verb(EMERGENCY, 112);
+    let (a, b) = (ring.key("a").superseded.unwrap(), ring.key("b").superseded.unwrap());
+    ring.verb(Verb::Extend { excess: 5, planned_at: second(112) }, 118);
+    assert_eq!(ring.key("a").superseded, Some(a));
+    let later = ring.key("b").superseded.unwrap();
+    assert_eq!((later.at, later.last_iat), (b.at, b.last_iat.plus(5)));
+    assert_eq!(later.accept_until, b.accept_until.map(|until| until.plus(5)));
+}
+
+/// A plan that landed so late that its windows had run out by then: its tokens are good all the same.
+#[test]
+fn extend_opens_a_window_that_ran_out_before_the_plan_landed() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110);
+    assert_eq!(ring.state("a", 140), KeyState::Retired);
+    ring.verb(Verb::Extend { excess: 29, planned_at: second(110) }, 140);
+    assert_eq!(ring.state("a", 140), KeyState::VerifyOnly);
+}
+
+/// The former maxima counted from the plan; a replica holds the former generation from its landing on.
+#[test]
+fn extend_lets_former_maxima_count_for_longer() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(set("max_staleness", 1), 110);
+    let until = ring.manifest.policy_before.unwrap().until;
+    ring.verb(Verb::Extend { excess: 20, planned_at: second(110) }, 131);
+    assert_eq!(ring.manifest.policy_before.unwrap().until, until.plus(20));
+    assert_eq!(ring.manifest.maxima(second(131)).staleness, 2);
 }

@@ -75,7 +75,7 @@ impl Operator {
         }
         let ready = self.read(false).await?;
         let request = Request {
-            verb: Verb::Extend { excess },
+            verb: Verb::Extend { excess, planned_at: done.planned_at },
             actor: done.next.history.last().map(|change| change.actor.clone()).unwrap_or_default(),
             reason: Some(format!("generation {} landed late", done.next.generation)),
             request_id: None,

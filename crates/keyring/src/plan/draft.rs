@@ -344,3 +344,27 @@ pub(super) fn raise_lifetime(key: &mut Key, ttl: u64) {
         key.longest_token = key.longest_token.max(Lifetime::Bounded(ttl));
     }
 }
+
+/// Moves the end of a key's window with the tokens that it follows from; never brings it forward. An
+/// end that an operator set before those of `before` stays where it is.
+pub(super) fn move_end(key: &mut Key, before: &Key, leeway: u64) {
+    let unbounded = before.bounded_lifetime().is_some() && key.bounded_lifetime().is_none();
+    let (Lifetime::Bounded(former), Lifetime::Bounded(longest)) = (before.longest_token, key.longest_token)
+    else {
+        return;
+    };
+    let Some((bounds, was)) = key.superseded.as_mut().zip(before.superseded) else {
+        return;
+    };
+    let set_by_hand = was.accept_until.is_some_and(|until| until < was.last_iat.plus(former));
+    if set_by_hand {
+        return;
+    }
+    let end = bounds.last_iat.plus(longest).plus(leeway);
+    let moved = bounds.last_iat > was.last_iat || longest > former;
+    if unbounded {
+        bounds.accept_until = None;
+    } else if moved {
+        bounds.accept_until = bounds.accept_until.map(|until| until.max(end));
+    }
+}

@@ -6,6 +6,7 @@
 mod activate;
 mod adopt;
 mod draft;
+mod extend;
 mod impact;
 mod prepare;
 mod prune;
@@ -95,6 +96,8 @@ pub enum Verb {
     Extend {
         /// By how many seconds.
         excess: u64,
+        /// When that plan was made: bounds of earlier plans are right as they are.
+        planned_at: UnixTime,
     },
 }
 
@@ -221,7 +224,9 @@ pub fn plan(manifest: &Manifest, request: &Request, context: &Context<'_>) -> Re
         Verb::Retire { kid, at, force } => retire::retire(draft, kid, *at, *force).map(Planned::change),
         Verb::Prune => prune::prune(draft),
         Verb::SetPolicy(change) => set_policy::set_policy(draft, change),
-        Verb::Extend { excess } => prune::extend(draft, *excess).map(Planned::change),
+        Verb::Extend { excess, planned_at } => {
+            extend::extend(draft, *excess, *planned_at).map(Planned::change)
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Destroy what nothing needs any more; and extend bounds that a late commit set too tight.
+//! Destroy what nothing needs any more.
 
 use crate::ident::Kid;
 use crate::manifest::{End, Key, Manifest, PrivateState};
 use crate::plan::draft::Draft;
-use crate::plan::{Impact, Plan, Planned, Step};
+use crate::plan::{Impact, Planned, Step};
 use crate::refusal::Refusal;
 use crate::time::{UnixTime, in_words};
 
@@ -77,26 +77,4 @@ pub(super) fn prune(mut draft: Draft<'_>) -> Result<Planned, Refusal> {
         undo: "none: destroyed is destroyed".to_owned(),
     };
     draft.finish(statement).map(Planned::change)
-}
-
-/// Extends the bounds of every key that is bounded, and not yet retired, by `excess` seconds.
-pub(super) fn extend(mut draft: Draft<'_>, excess: u64) -> Result<Plan, Refusal> {
-    let now = draft.now;
-    for key in &mut draft.next.keys {
-        if let Some(superseded) = &mut key.superseded {
-            superseded.last_iat = superseded.last_iat.plus(excess);
-            // A window that has run out stays shut.
-            superseded.accept_until =
-                superseded.accept_until.map(|until| if until >= now { until.plus(excess) } else { until });
-        }
-    }
-    let generation = format!("generation {}", draft.next.generation);
-    let statement = Impact {
-        headline: format!("Would extend the windows of superseded keys by {}.", in_words(excess)),
-        steps: vec![Step::new(now, generation, "the last commit landed later than its plan allowed for")],
-        supervisors: vec!["None is affected: valid tokens stay valid.".to_owned()],
-        warnings: Vec::new(),
-        undo: "none is needed".to_owned(),
-    };
-    draft.finish(statement)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::manifest::{Key, Lifetime};
-use crate::plan::draft::{Draft, raise_lifetime};
+use crate::manifest::Lifetime;
+use crate::plan::draft::{Draft, move_end, raise_lifetime};
 use crate::plan::{Impact, Planned, Step};
 use crate::policy::{MEMBERS, Policy, PolicyBefore};
 use crate::refusal::{Code, Refusal};
@@ -90,33 +90,10 @@ fn raise_lifetimes(draft: &mut Draft<'_>) {
         let signs = draft.before.signs_now_or_later(&key.kid, now);
         let just_superseded = key.superseded.is_some_and(|superseded| now < superseded.at.plus(recent));
         if key.revoked.is_none() && (signs || just_superseded) {
-            raise(key, ttl, leeway);
+            let before = key.clone();
+            raise_lifetime(key, ttl);
+            move_end(key, &before, leeway);
         }
-    }
-}
-
-/// Raises what the key may have put on a token, and moves a stored end with it. An end that an
-/// operator set before the one that follows from the key's tokens stays where it is.
-fn raise(key: &mut Key, ttl: u64, leeway: u64) {
-    let (longest, was_bounded) = (key.longest_token, key.bounded_lifetime().is_some());
-    raise_lifetime(key, ttl);
-    let raised = key.longest_token;
-    let still_bounded = key.bounded_lifetime().is_some();
-    let Some(superseded) = &mut key.superseded else {
-        return;
-    };
-    let (Lifetime::Bounded(longest), Lifetime::Bounded(raised)) = (longest, raised) else {
-        return;
-    };
-    let set_by_hand = superseded.accept_until.is_some_and(|until| until < superseded.last_iat.plus(longest));
-    if set_by_hand {
-        return;
-    }
-    if was_bounded && !still_bounded {
-        superseded.accept_until = None;
-    } else if raised > longest {
-        let end = superseded.last_iat.plus(raised).plus(leeway);
-        superseded.accept_until = superseded.accept_until.map(|until| until.max(end));
     }
 }
 
