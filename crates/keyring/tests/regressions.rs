@@ -3,7 +3,7 @@
 mod world;
 
 use keystile_keyring::KeyState;
-use keystile_keyring::plan::{Mode, PolicyChange, Verb};
+use keystile_keyring::plan::{Mode, Planned, PolicyChange, Verb};
 
 use world::{Ring, kid, second, small};
 
@@ -107,4 +107,16 @@ fn extend_lets_former_maxima_count_for_longer() {
     ring.verb(Verb::Extend { excess: 20, planned_at: second(110) }, 131);
     assert_eq!(ring.manifest.policy_before.unwrap().until, until.plus(20));
     assert_eq!(ring.manifest.maxima(second(131)).staleness, 2);
+}
+
+/// `retire --force` with an instant after the end lengthened the window.
+#[test]
+fn retire_does_not_lengthen_a_window_that_ends_by_itself() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110);
+    for force in [false, true] {
+        let planned = ring.try_verb(retire("a", Some(500), force), 111).unwrap();
+        let Planned::Nothing(why) = planned else { panic!("found {planned:?}") };
+        assert_eq!(why, "a retires by itself in 8 s, no later than the instant given");
+    }
 }

@@ -221,7 +221,7 @@ pub fn plan(manifest: &Manifest, request: &Request, context: &Context<'_>) -> Re
         Verb::Rotate { mode, no_rollback } => activate::rotate(draft, *mode, *no_rollback),
         Verb::Rollback { to } => rollback::rollback(draft, to.as_ref()).map(Planned::change),
         Verb::Revoke { kid, descendants } => revoke::revoke(draft, kid, *descendants),
-        Verb::Retire { kid, at, force } => retire::retire(draft, kid, *at, *force).map(Planned::change),
+        Verb::Retire { kid, at, force } => retire::retire(draft, kid, *at, *force),
         Verb::Prune => prune::prune(draft),
         Verb::SetPolicy(change) => set_policy::set_policy(draft, change),
         Verb::Extend { excess, planned_at } => {

@@ -3,7 +3,7 @@
 use crate::ident::Kid;
 use crate::manifest::{Key, Superseded};
 use crate::plan::draft::Draft;
-use crate::plan::{Census, Impact, Plan, Step, impact};
+use crate::plan::{Census, Impact, Planned, Step, impact};
 use crate::refusal::{Code, Refusal};
 use crate::state::KeyState;
 use crate::time::{UnixTime, in_words};
@@ -13,9 +13,16 @@ pub(super) fn retire(
     kid: &Kid,
     at: Option<UnixTime>,
     force: bool,
-) -> Result<Plan, Refusal> {
+) -> Result<Planned, Refusal> {
     let (key, superseded) = superseded(&draft, kid)?;
     let now = draft.now;
+    let by_itself = superseded.accept_until.filter(|_| key.bounded_lifetime().is_some());
+    if let Some(until) = by_itself.filter(|until| at.is_some_and(|at| at >= *until)) {
+        return Ok(Planned::Nothing(format!(
+            "{kid} retires by itself in {}, no later than the instant given",
+            in_words(until.since(now))
+        )));
+    }
     if at.is_some_and(|at| at < now) {
         return Err(Refusal::new(
             Code::DeadlinePast,
@@ -37,7 +44,7 @@ pub(super) fn retire(
     }
     draft.done(draft.request.request_id.as_ref(), Some(kid));
     let statement = statement(&draft, kid, end, force, &census);
-    draft.finish(statement)
+    draft.finish(statement).map(Planned::change)
 }
 
 fn superseded<'a>(draft: &Draft<'a>, kid: &Kid) -> Result<(&'a Key, Superseded), Refusal> {
