@@ -72,3 +72,37 @@ mod memory {
 
     keystile_store::conformance_tests!(Memory::new());
 }
+
+/// The testkit's store that fails on demand does what the other does as long as nobody demands it.
+mod faulty_at_its_best {
+    use std::sync::Arc;
+
+    use keystile_keyring::UnixTime;
+    use keystile_store::Store;
+    use keystile_store::conformance::Place;
+    use keystile_testkit::FaultyStore;
+
+    use super::Memory;
+
+    struct Faulty(Memory);
+
+    impl Place for Faulty {
+        fn open(&self) -> Arc<dyn Store> {
+            Arc::new(FaultyStore::new(self.0.open()))
+        }
+
+        fn set_clock(&self, now: UnixTime) {
+            self.0.set_clock(now);
+        }
+
+        fn put(&self, members: &[(&str, &[u8])]) {
+            self.0.put(members);
+        }
+
+        fn lose(&self) {
+            self.0.lose();
+        }
+    }
+
+    keystile_store::conformance_tests!(Faulty(Memory::new()));
+}

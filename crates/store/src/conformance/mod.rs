@@ -1,6 +1,6 @@
 //! What every store must do. A store's tests name a [`Place`] and get one test for each case:
 //!
-//! ```ignore
+//! ```text
 //! keystile_store::conformance_tests!(MyPlace::new());
 //! ```
 #![allow(

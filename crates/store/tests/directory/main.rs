@@ -5,6 +5,7 @@
 mod common;
 
 mod crash;
+mod durability;
 mod faults;
 mod layout;
 mod loading;
