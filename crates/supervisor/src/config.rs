@@ -164,19 +164,33 @@ impl Timing {
         if !(0.0 <= self.renew_from && self.renew_from <= self.renew_to && self.renew_to <= 1.0) {
             return Err(ConfigError::RenewalWindow { from: self.renew_from, to: self.renew_to });
         }
-        let positive = [
+        let zero_would_spin = [
             ("longest_interval", self.longest_interval),
             ("rejection_interval", self.rejection_interval),
             ("backoff_first", self.backoff_first),
+            ("backoff_max", self.backoff_max),
+            ("stranded_max", self.stranded_max),
             ("attempt_timeout", self.attempt_timeout),
             ("file_poll", self.file_poll),
         ];
-        match positive.iter().find(|(_, duration)| duration.is_zero()) {
-            Some((name, _)) => Err(ConfigError::ZeroDuration { name }),
+        let may_be_zero = [
+            ("start_spread", self.start_spread),
+            ("rejection_spread", self.rejection_spread),
+            ("hint_max", self.hint_max),
+        ];
+        if let Some((name, _)) = zero_would_spin.iter().find(|(_, duration)| duration.is_zero()) {
+            return Err(ConfigError::ZeroDuration { name });
+        }
+        let mut all = zero_would_spin.iter().chain(&may_be_zero);
+        match all.find(|(_, duration)| *duration > LONGEST) {
+            Some((name, _)) => Err(ConfigError::LongDuration { name }),
             None => Ok(()),
         }
     }
 }
+
+/// The longest duration that is taken: no sum of a few of them overflows a clock.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Why a supervisor cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +223,12 @@ pub enum ConfigError {
         /// Its end.
         to: f64,
     },
+    /// A duration beyond any use.
+    #[error("{name} is longer than 366 days")]
+    LongDuration {
+        /// Which one.
+        name: &'static str,
+    },
     /// A duration that would make a busy loop.
     #[error("{name} is 0; expected a positive duration")]
     ZeroDuration {
@@ -238,5 +258,72 @@ impl Config {
             return Err(ConfigError::NoIdentity);
         }
         self.timing.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str, source: Source) -> Config {
+        Config {
+            endpoints: vec![Endpoint::url(url).unwrap()],
+            sources: vec![source],
+            tls: None,
+            allow_plaintext: false,
+            output: None,
+            timing: Timing::default(),
+        }
+    }
+
+    fn with_timing(change: impl FnOnce(&mut Timing)) -> Result<(), ConfigError> {
+        let mut config = config("http://127.0.0.1:1", Source::TokenFile("token".into()));
+        change(&mut config.timing);
+        config.check()
+    }
+
+    #[test]
+    fn a_configuration_must_name_a_gateway_and_a_source() {
+        let good = config("http://127.0.0.1:1", Source::TokenFile("token".into()));
+        assert!(good.check().is_ok());
+        assert!(matches!(Config { endpoints: vec![], ..good }.check(), Err(ConfigError::NoEndpoint)));
+        let good = config("http://127.0.0.1:1", Source::TokenFile("token".into()));
+        assert!(matches!(Config { sources: vec![], ..good }.check(), Err(ConfigError::NoSource)));
+        let bad = config("http://gw.example.org", Source::TokenFile("token".into()));
+        assert!(matches!(bad.check(), Err(ConfigError::Endpoint { source: EndpointError::Plaintext, .. })));
+        let bad = config("http://127.0.0.1:1", Source::ClientCertificate);
+        assert!(matches!(bad.check(), Err(ConfigError::NoIdentity)));
+    }
+
+    #[test]
+    fn timing_must_make_sense() {
+        assert!(with_timing(|_| {}).is_ok());
+        assert!(with_timing(|timing| timing.start_spread = Duration::ZERO).is_ok());
+        let zero = with_timing(|timing| timing.backoff_first = Duration::ZERO);
+        assert!(matches!(zero, Err(ConfigError::ZeroDuration { name: "backoff_first" })));
+        let long = with_timing(|timing| timing.hint_max = Duration::MAX);
+        assert!(matches!(long, Err(ConfigError::LongDuration { name: "hint_max" })));
+        for (from, to) in [(0.9, 0.8), (-0.1, 0.5), (0.5, 1.1), (f64::NAN, 0.9), (0.1, f64::NAN)] {
+            let window = with_timing(|timing| (timing.renew_from, timing.renew_to) = (from, to));
+            assert!(matches!(window, Err(ConfigError::RenewalWindow { .. })), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn timing_is_scaled_as_a_whole() {
+        let timing = Timing::default().scaled(0.001);
+        assert_eq!(timing.longest_interval, Duration::from_millis(21_600));
+        assert_eq!(timing.backoff_max, Duration::from_millis(10));
+        assert_eq!(timing.backoff_first, Duration::from_millis(1), "never below a millisecond");
+        assert_eq!((timing.renew_from, timing.renew_to), (0.60, 0.85));
+        for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Timing::default().scaled(odd), Timing::default());
+        }
+    }
+
+    #[test]
+    fn t48_a_configuration_prints_no_token() {
+        let config = config("http://127.0.0.1:1", Source::Token(Token::new("very-secret").unwrap()));
+        assert!(!format!("{config:?}").contains("very-secret"));
     }
 }

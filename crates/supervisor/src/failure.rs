@@ -242,3 +242,63 @@ fn printable(text: &str) -> String {
     let plain = words.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain.take(MAX_MESSAGE).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(status: &Status, presented: Option<&Token>) -> Failure {
+        Failure::from_status("gw", status, presented, Duration::from_mins(1))
+    }
+
+    fn hinted(value: &str) -> Option<Duration> {
+        let mut status = Status::unavailable("later");
+        status.metadata_mut().insert(RETRY_AFTER, value.parse().unwrap());
+        failure(&status, None).retry_after
+    }
+
+    #[test]
+    fn every_code_has_its_answer_and_its_meaning() {
+        let kind = |code| failure(&Status::new(code, ""), None).kind;
+        for number in 1..=16 {
+            let code = Code::from_i32(number);
+            let kind = kind(code);
+            let label = kind.label().replace('-', "");
+            assert_eq!(label, format!("{code:?}").to_lowercase());
+            assert!(!(kind.refuses() && kind.is_transient()), "{code:?}");
+        }
+        assert!(kind(Code::Unauthenticated).refuses() && kind(Code::PermissionDenied).refuses());
+        assert!(kind(Code::Unavailable).is_transient() && kind(Code::ResourceExhausted).is_transient());
+        assert!(!kind(Code::NotFound).is_transient() && !kind(Code::Unimplemented).is_transient());
+    }
+
+    #[test]
+    fn a_hint_is_a_bounded_decimal_number() {
+        assert_eq!(hinted("1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(hinted("0"), Some(Duration::ZERO));
+        assert_eq!(hinted("99999999999"), Some(Duration::from_mins(1)));
+        for odd in ["", "-1", "1.5", "1s", "99999999999999999999999", "x"] {
+            assert_eq!(hinted(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn t48_a_message_is_made_safe_to_print() {
+        let message = |text: &str, presented| failure(&Status::internal(text), presented).message;
+        assert_eq!(message("invalid token: ExpiredSignature", None), "invalid token: ExpiredSignature");
+        assert_eq!(message("a\nb\x1b[31m", None), "a b [31m");
+        assert_eq!(message(&"ab ".repeat(1000), None).len(), MAX_MESSAGE);
+        let unseen = "eyJhbGciOiJFZERTQSJ9.eyJpYXQiOjF9.c2ln";
+        assert!(!message(&format!("bad '{unseen}'"), None).contains("eyJ"));
+        let opaque = Token::new("short/opaque+token").unwrap();
+        let shown = message("short/opaque+token: no", Some(&opaque));
+        assert!(!shown.contains("opaque") && shown.contains("no"), "{shown}");
+        assert!(!message(&"k".repeat(65), None).contains('k'));
+    }
+
+    #[test]
+    fn a_failure_says_where_what_and_why() {
+        let failure = failure(&Status::unauthenticated("invalid token"), None);
+        assert_eq!(failure.to_string(), "gw: unauthenticated: invalid token");
+    }
+}

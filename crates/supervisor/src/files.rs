@@ -49,12 +49,7 @@ fn read_now(path: &Path, max: usize) -> Result<String, ReadError> {
 
 /// Replaces `path` by a file of mode 0600 with `content`: a reader sees the old or the new whole, and so does
 /// who starts after a crash.
-pub(crate) async fn replace(path: &Path, content: String) -> io::Result<()> {
-    let path = path.to_owned();
-    off_thread(move || replace_now(&path, content.as_bytes())).await?
-}
-
-fn replace_now(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_name(path)?;
     let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -116,15 +111,73 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 /// Removes `path` if it is there.
-pub(crate) async fn remove(path: &Path) -> io::Result<()> {
-    let path = path.to_owned();
-    off_thread(move || match fs::remove_file(&path) {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    })
-    .await?
+    }
 }
 
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+/// Does blocking work off the runtime's threads.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| io::Error::other("the file worker was stopped"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_read_within_its_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "12345678").unwrap();
+        assert_eq!(read(&path, 8).await.unwrap(), "12345678");
+        assert!(matches!(read(&path, 7).await, Err(ReadError::TooLarge { max: 7 })));
+        fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(matches!(read(&path, 8).await, Err(ReadError::NotText)));
+        assert!(matches!(read(directory.path(), 8).await, Err(ReadError::NotAFile)));
+        assert!(matches!(read(&directory.path().join("missing"), 8).await, Err(ReadError::Io(_))));
+    }
+
+    /// Opening a pipe that nobody writes to would never return.
+    #[tokio::test]
+    async fn a_pipe_is_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let status = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(status.success());
+        assert!(matches!(read(&path, 8).await, Err(ReadError::NotAFile)));
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_file_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        // A directory cannot be replaced by a file.
+        let path = directory.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"new").is_err());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert!(replace(Path::new("/"), b"new").is_err());
+    }
+
+    #[tokio::test]
+    async fn only_leftovers_of_that_file_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let keep = ["token", ".token", ".token.bak", ".token2.1-1.tmp", "token.1-1.tmp"];
+        for name in keep.iter().chain(&[".token.1-1.tmp", ".token.99-0.tmp"]) {
+            fs::write(directory.path().join(name), "x").unwrap();
+        }
+        remove_leftovers(&path).await.unwrap();
+        let entries = fs::read_dir(directory.path()).unwrap();
+        let mut left: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        let mut expected = keep;
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+    }
 }

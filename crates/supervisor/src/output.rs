@@ -1,5 +1,8 @@
 //! The file that always holds the current token.
 
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::config::Output;
 use crate::files;
 use crate::ledger::Ledger;
@@ -12,11 +15,14 @@ pub(crate) struct OutputFile {
     written: Option<Token>,
     /// What it should hold but does not yet.
     due: Option<Token>,
+    /// Whether the file is given up. A write that was begun goes on in its thread when nobody waits for it any
+    /// more: it must not bring back a file that was removed.
+    closed: Arc<Mutex<bool>>,
 }
 
 impl OutputFile {
     pub(crate) fn new(output: Option<Output>) -> Self {
-        Self { output, written: None, due: None }
+        Self { output, written: None, due: None, closed: Arc::default() }
     }
 
     pub(crate) fn is_wanted(&self) -> bool {
@@ -45,7 +51,7 @@ impl OutputFile {
         let (Some(output), Some(token)) = (&self.output, &self.due) else {
             return;
         };
-        let outcome = files::replace(&output.path, format!("{}\n", token.expose())).await;
+        let outcome = self.write(output, token).await;
         ledger.wrote(outcome.is_ok());
         match outcome {
             Ok(()) => self.written = self.due.take(),
@@ -55,13 +61,27 @@ impl OutputFile {
         }
     }
 
-    /// Removes the file if that was asked for.
+    async fn write(&self, output: &Output, token: &Token) -> io::Result<()> {
+        let (path, text, closed) =
+            (output.path.clone(), format!("{}\n", token.expose()), self.closed.clone());
+        files::off_thread(move || {
+            let closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+            if *closed { Ok(()) } else { files::replace(&path, text.as_bytes()) }
+        })
+        .await?
+    }
+
+    /// Writes no more, and removes the file if that was asked for.
     pub(crate) async fn stop(&self) {
-        if let Some(output) = &self.output
-            && output.remove_at_stop
-            && let Err(error) = files::remove(&output.path).await
-        {
-            tracing::warn!(path = %output.path.display(), %error, "cannot remove the token file");
+        let Some(output) = self.output.clone() else { return };
+        let closed = self.closed.clone();
+        let path = output.path.clone();
+        let removed = files::off_thread(move || {
+            *closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            if output.remove_at_stop { files::remove(&output.path) } else { Ok(()) }
+        });
+        if let Err(error) = removed.await.and_then(|outcome| outcome) {
+            tracing::warn!(path = %path.display(), %error, "cannot remove the token file");
         }
     }
 }

@@ -72,9 +72,13 @@ async fn t46_a_revocation_that_all_notice_at_once_is_spread_too() {
     });
     for supervisor in &fleet {
         reach(supervisor, |state| matches!(state, State::Fresh(_))).await;
+    }
+    // Not at a moment at which they would look at their clocks anyway.
+    tokio::time::sleep(Duration::from_secs(109)).await;
+    for supervisor in &fleet {
         supervisor.rejected(&supervisor.token().unwrap());
     }
     let seconds = refreshes_per_second(&gateway.after_calls(2 * FLEET).await);
-    assert!(seconds.keys().all(|second| *second <= 20), "{seconds:?}");
+    assert!(seconds.keys().all(|second| (109..=129).contains(second)), "{seconds:?}");
     assert!(seconds.values().all(|count| *count <= 345), "{seconds:?}");
 }

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
-use tonic::transport::Server;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 /// A clock that follows tokio's, which a test may pause.
@@ -108,8 +108,8 @@ pub struct Call {
     pub method: Method,
     /// What followed `Bearer `.
     pub bearer: Option<String>,
-    /// Common and alternative names are not looked at, only whether there was a client certificate.
-    pub has_certificate: bool,
+    /// The client's certificate in DER.
+    pub certificate: Option<Vec<u8>>,
     /// Since the test began.
     pub at: Duration,
     /// How many calls came before.
@@ -192,6 +192,16 @@ impl Gateway {
         (Endpoint::url(&url).unwrap(), server)
     }
 
+    /// Serves with TLS on a loopback port; returns the port.
+    pub async fn listen_tls(&self, tls: ServerTlsConfig) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut server = Server::builder().tls_config(tls).unwrap();
+        let router = server.add_service(OpenShellServer::new(self.clone()));
+        tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        port
+    }
+
     async fn answer<T>(&self, method: Method, request: Request<T>) -> Result<(String, i64), Status> {
         let header = request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let call = {
@@ -199,7 +209,7 @@ impl Gateway {
             let call = Call {
                 method,
                 bearer: header.map(|value| value.strip_prefix("Bearer ").unwrap().to_owned()),
-                has_certificate: request.peer_certs().is_some(),
+                certificate: request.peer_certs().and_then(|chain| Some(chain.first()?.to_vec())),
                 at: self.clock.elapsed(),
                 number: calls.len(),
             };
