@@ -183,9 +183,8 @@ fn finish(draft: &mut Draft<'_>, operation: &Operation, from: UnixTime, no_rollb
 
 fn conclude(draft: &mut Draft<'_>, operation: &Operation, no_rollback: bool) {
     draft.without_rollback(no_rollback);
-    draft.next.operation = None;
-    let request_id = operation.request_id.clone().or_else(|| draft.request.request_id.clone());
-    draft.done(request_id.as_ref(), Some(&operation.to_kid));
+    draft.end_operation();
+    draft.done(Some(&operation.to_kid));
 }
 
 fn statement(draft: &Draft<'_>, operation: &Operation, from: UnixTime) -> Impact {

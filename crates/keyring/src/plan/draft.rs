@@ -184,13 +184,27 @@ impl<'a> Draft<'a> {
     }
 
     /// Remembers the request as done with this plan.
-    pub(super) fn done(&mut self, request_id: Option<&RequestId>, kid: Option<&Kid>) {
-        let Some(request_id) = request_id else {
+    pub(super) fn done(&mut self, kid: Option<&Kid>) {
+        let request_id = self.request.request_id.clone();
+        self.remember(request_id, self.request.verb.name(), kid);
+    }
+
+    /// Ends the rotation in flight, by whatever verb. The request that began it is done with it, so
+    /// that running it again never begins another.
+    pub(super) fn end_operation(&mut self) {
+        if let Some(operation) = self.next.operation.take() {
+            self.remember(operation.request_id, "rotate", Some(&operation.to_kid));
+        }
+    }
+
+    fn remember(&mut self, request_id: Option<RequestId>, verb: &str, kid: Option<&Kid>) {
+        let new = |id: &RequestId| self.next.requests.iter().all(|done| done.request_id != *id);
+        let Some(request_id) = request_id.filter(new) else {
             return;
         };
         self.next.requests.push(DoneRequest {
-            request_id: request_id.clone(),
-            verb: self.request.verb.name().to_owned(),
+            request_id,
+            verb: verb.to_owned(),
             generation: self.next.generation,
             at: self.now,
             kid: kid.cloned(),

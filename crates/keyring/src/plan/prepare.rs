@@ -2,7 +2,7 @@
 
 use crate::manifest::Operation;
 use crate::plan::draft::{Draft, Urgency};
-use crate::plan::{Impact, Plan, Step, impact};
+use crate::plan::{Impact, Plan, Step, Verb, impact};
 use crate::refusal::{Code, Refusal};
 use crate::time::in_words;
 
@@ -19,9 +19,12 @@ pub(super) fn prepare(mut draft: Draft<'_>, no_rollback: bool) -> Result<Plan, R
         request_id: draft.request.request_id.clone(),
         started_at: draft.now,
         from_kid,
-        to_kid,
+        to_kid: to_kid.clone(),
         no_rollback,
     });
+    if matches!(draft.request.verb, Verb::Prepare { .. }) {
+        draft.done(Some(&to_kid));
+    }
     draft.finish(statement)
 }
 

@@ -64,7 +64,7 @@ pub(super) fn prune(mut draft: Draft<'_>) -> Result<Planned, Refusal> {
         draft.bury(kid, *end, *at)?;
         said.push(format!("{kid} is removed: it verifies nothing since {} ago", in_words(now.since(*at))));
     }
-    draft.done(draft.request.request_id.as_ref(), None);
+    draft.done(None);
     let generation = format!("generation {}", draft.next.generation);
     let statement = Impact {
         headline: format!(

@@ -42,7 +42,7 @@ pub(super) fn retire(
     if let Some(superseded) = draft.next.key_mut(kid).and_then(|key| key.superseded.as_mut()) {
         superseded.accept_until = Some(end);
     }
-    draft.done(draft.request.request_id.as_ref(), Some(kid));
+    draft.done(Some(kid));
     let statement = statement(&draft, kid, end, force, &census);
     draft.finish(statement).map(Planned::change)
 }

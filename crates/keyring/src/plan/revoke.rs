@@ -27,7 +27,7 @@ pub(super) fn revoke(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Resu
     };
     draft.next.lineage_floor = draft.before.lineage_floor.max(floor);
     let replacement = if key.revoked.is_none() { remove_from_duty(&mut draft, kid, reason)? } else { None };
-    draft.done(draft.request.request_id.as_ref(), Some(kid));
+    draft.done(Some(kid));
     let statement = statement(&draft, kid, replacement.as_ref(), descendants);
     draft.finish(statement).map(Planned::change)
 }
@@ -41,8 +41,9 @@ fn remove_from_duty(draft: &mut Draft<'_>, kid: &Kid, reason: String) -> Result<
         key.private = PrivateState::DestroyedAt(now);
     }
     draft.next.timeline.retain(|activation| activation.kid != *kid || activation.from <= now);
-    let operation =
-        draft.next.operation.take_if(|operation| operation.to_kid == *kid || operation.from_kid == *kid);
+    if draft.next.operation.as_ref().is_some_and(|operation| operation.to_kid == *kid) {
+        draft.end_operation();
+    }
     if !was_active {
         return Ok(None);
     }
@@ -55,11 +56,11 @@ fn remove_from_duty(draft: &mut Draft<'_>, kid: &Kid, reason: String) -> Result<
     if last > now {
         draft.activate(&replacement, last);
     }
-    // A prepared key that is not ready stays in flight, now to follow the replacement.
-    draft.next.operation =
-        operation.filter(|operation| operation.to_kid != replacement && operation.to_kid != *kid);
-    if let Some(operation) = &mut draft.next.operation {
-        operation.from_kid = replacement.clone();
+    match &mut draft.next.operation {
+        Some(operation) if operation.to_kid == replacement => draft.end_operation(),
+        // A prepared key that is not ready stays in flight, now to follow the replacement.
+        Some(operation) => operation.from_kid = replacement.clone(),
+        None => {}
     }
     Ok(Some(replacement))
 }

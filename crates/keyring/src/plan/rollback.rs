@@ -23,9 +23,9 @@ pub(super) fn rollback(draft: Draft<'_>, to: Option<&Kid>) -> Result<Plan, Refus
 
 fn drop_prepared(mut draft: Draft<'_>, operation: &Operation) -> Result<Plan, Refusal> {
     let now = draft.now;
-    draft.next.operation = None;
+    draft.end_operation();
     draft.bury(&operation.to_kid, End::Retired, now)?;
-    draft.done(draft.request.request_id.as_ref(), Some(&operation.to_kid));
+    draft.done(Some(&operation.to_kid));
     let statement = Impact {
         headline: format!(
             "Would drop {}, which never signed; {} goes on.",
@@ -54,7 +54,7 @@ fn return_to_former(mut draft: Draft<'_>, to: Option<&Kid>) -> Result<Plan, Refu
     can_sign_again(&draft, former, abandoned.as_ref(), from)?;
     let former = former.kid.clone();
     draft.activate(&former, from);
-    draft.done(draft.request.request_id.as_ref(), Some(&former));
+    draft.done(Some(&former));
     let statement = statement(&draft, &former, abandoned.as_ref(), from);
     draft.finish(statement)
 }

@@ -49,7 +49,7 @@ pub(super) fn set_policy(mut draft: Draft<'_>, change: &PolicyChange) -> Result<
     draft.next.policy_before = former_maxima(&draft, &policy);
     draft.next.policy = policy;
     raise_lifetimes(&mut draft);
-    draft.done(draft.request.request_id.as_ref(), None);
+    draft.done(None);
     let (now, generation) = (draft.now, format!("generation {}", draft.next.generation));
     let warnings = warnings(&draft);
     let statement = Impact {
