@@ -120,3 +120,34 @@ fn retire_does_not_lengthen_a_window_that_ends_by_itself() {
         assert_eq!(why, "a retires by itself in 8 s, no later than the instant given");
     }
 }
+
+/// `revoke --descendants` on a key that was revoked before, while it signed, set the floor at the
+/// second command: everybody who had bootstrapped again in between was thrown out.
+#[test]
+fn descendants_of_a_key_revoked_before_are_those_of_its_good_time() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(Verb::Revoke { kid: kid("a"), descendants: false }, 110);
+    ring.verb(Verb::Revoke { kid: kid("a"), descendants: true }, 150);
+    assert_eq!(ring.manifest.lineage_floor, Some(second(110)));
+}
+
+/// The floor of a superseded key may rise once more, to its last_iat, and no further.
+#[test]
+fn the_floor_of_a_superseded_key_rises_to_its_last_iat() {
+    let mut ring = Ring::begin(small(), 100);
+    let revoke = Verb::Revoke { kid: kid("a"), descendants: true };
+    ring.verb(EMERGENCY, 110).verb(revoke.clone(), 111);
+    assert_eq!(ring.manifest.lineage_floor, Some(second(111)));
+    ring.verb(revoke.clone(), 112).verb(revoke.clone(), 200);
+    assert_eq!(ring.manifest.lineage_floor, Some(second(110 + 2 + 1 + 1)));
+    assert!(matches!(ring.try_verb(revoke, 300), Ok(Planned::Nothing(_))));
+}
+
+/// `revoke --descendants` on a key that had never signed threw out the whole fleet.
+#[test]
+fn nothing_descends_from_a_key_that_never_signed() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(Verb::Prepare { no_rollback: false }, 110);
+    ring.verb(Verb::Revoke { kid: kid("b"), descendants: true }, 111);
+    assert_eq!(ring.manifest.lineage_floor, None);
+}

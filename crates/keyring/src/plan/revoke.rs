@@ -2,18 +2,19 @@
 
 use crate::gate::{Fleet, Gate};
 use crate::ident::Kid;
-use crate::manifest::{Lifetime, PrivateState, Revoked};
+use crate::manifest::{Key, Lifetime, PrivateState, Revoked};
 use crate::plan::draft::{Draft, Urgency};
 use crate::plan::{Census, Impact, Planned, Step, impact};
 use crate::refusal::{Code, Refusal};
-use crate::time::in_words;
+use crate::time::{UnixTime, in_words};
 
 pub(super) fn revoke(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Result<Planned, Refusal> {
     let Some(key) = draft.before.key(kid) else {
         return Err(impact::unknown_key(kid));
     };
-    let now = draft.now;
-    let floor = descendants.then(|| key.superseded.map_or(now, |superseded| superseded.last_iat.min(now)));
+    // Nothing descends from a key that never signed.
+    let descendants = descendants && draft.before.first_activation(kid).is_some_and(|from| from <= draft.now);
+    let floor = descendants.then(|| good_until(key, draft.now));
     let deeper = floor > draft.before.lineage_floor;
     if key.revoked.is_some() && !deeper {
         return Ok(Planned::Nothing(format!("key {kid} was revoked before")));
@@ -30,6 +31,15 @@ pub(super) fn revoke(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Resu
     draft.done(Some(kid));
     let statement = statement(&draft, kid, replacement.as_ref(), descendants);
     draft.finish(statement).map(Planned::change)
+}
+
+/// The last instant at which the key was good: no lineage that it began is younger.
+fn good_until(key: &Key, now: UnixTime) -> UnixTime {
+    match (&key.superseded, &key.revoked) {
+        (Some(superseded), _) => superseded.last_iat.min(now),
+        (None, Some(revoked)) => revoked.at,
+        (None, None) => now,
+    }
 }
 
 /// Marks the key, removes its activations ahead, and replaces it if it is needed.
