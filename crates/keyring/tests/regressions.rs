@@ -2,10 +2,11 @@
 
 mod world;
 
-use keystile_keyring::KeyState;
-use keystile_keyring::plan::{Mode, Planned, PolicyChange, Verb};
+use keystile_keyring::manifest::Lifetime;
+use keystile_keyring::plan::{Adoption, Mode, Planned, PolicyChange, Verb, adopt};
+use keystile_keyring::{Code, KeyState};
 
-use world::{Ring, kid, second, small};
+use world::{Ring, candidate, gateway, kid, second, small};
 
 const EMERGENCY: Verb = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
 
@@ -150,4 +151,18 @@ fn nothing_descends_from_a_key_that_never_signed() {
     ring.verb(Verb::Prepare { no_rollback: false }, 110);
     ring.verb(Verb::Revoke { kid: kid("b"), descendants: true }, 111);
     assert_eq!(ring.manifest.lineage_floor, None);
+}
+
+/// The deadline of an adopted key of unknown past cut off what the keyring itself had minted with it.
+#[test]
+fn the_deadline_of_an_adopted_key_spares_what_the_keyring_minted() {
+    let adoption = Adoption { longest_token: Lifetime::Unbounded };
+    let plan = adopt(gateway(), small(), &candidate("a"), adoption, "olga", second(100)).unwrap();
+    let mut ring = Ring::of(plan.next);
+    ring.verb(EMERGENCY, 110);
+    let end = 110 + 2 + 1 + 1 + 4 + 1;
+    let refusal = ring.refusal(retire("a", Some(end - 1), false), 111);
+    assert_eq!(refusal.code, Code::LiveTokens);
+    ring.verb(retire("a", Some(end), false), 111);
+    assert_eq!(accept_until(&ring, "a"), Some(end));
 }

@@ -1,7 +1,7 @@
 //! Set the end of an unbounded window, or bring an end forward.
 
 use crate::ident::Kid;
-use crate::manifest::{Key, Superseded};
+use crate::manifest::{Key, Lifetime, Superseded};
 use crate::plan::draft::Draft;
 use crate::plan::{Census, Impact, Planned, Step, impact};
 use crate::refusal::{Code, Refusal};
@@ -106,12 +106,12 @@ fn deadline(
             format!("give it one: keystile retire {kid} --at INSTANT"),
         ));
     };
-    let finite = match key.longest_token {
-        crate::manifest::Lifetime::Bounded(longest) => {
-            superseded.last_iat.plus(longest).plus(draft.next.policy.leeway)
-        }
-        crate::manifest::Lifetime::Unbounded => at,
+    // Of an adopted key of unknown past, at least what this keyring minted with it is known.
+    let longest = match key.longest_token {
+        Lifetime::Bounded(longest) => longest,
+        Lifetime::Unbounded => draft.next.policy.token_ttl,
     };
+    let finite = superseded.last_iat.plus(longest).plus(draft.next.policy.leeway);
     if at < finite {
         return Err(Refusal::new(
             Code::LiveTokens,

@@ -14,7 +14,7 @@ mod ring;
 pub use operators::Landing;
 pub use replicas::{Replica, Token, Why, verify};
 pub use ring::{
-    Ring, candidate, context, digest_of, kid, offer, report, request, second, small, unwrap_change,
+    Ring, candidate, context, digest_of, gateway, kid, offer, report, request, second, small, unwrap_change,
 };
 
 use keystile_keyring::{Manifest, Policy, ReplicaReport, UnixTime};

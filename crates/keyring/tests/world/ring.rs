@@ -36,6 +36,11 @@ pub fn kid(name: &str) -> Kid {
     Kid::new(name).unwrap()
 }
 
+/// The gateway identity of every world.
+pub fn gateway() -> GatewayId {
+    GatewayId::new("test").unwrap()
+}
+
 /// A key whose public part is made of its name.
 pub fn candidate(name: &str) -> Candidate {
     let mut public_key = [0; 32];
@@ -118,8 +123,7 @@ pub struct Ring {
 impl Ring {
     /// Key `a` signs since `start`.
     pub fn begin(policy: Policy, start: u64) -> Self {
-        let gateway = GatewayId::new("test").unwrap();
-        let plan = plan::init(gateway, policy, &offer(0), "olga", UnixTime(start)).unwrap();
+        let plan = plan::init(gateway(), policy, &offer(0), "olga", UnixTime(start)).unwrap();
         Self::of(plan.next)
     }
 
