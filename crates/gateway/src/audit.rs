@@ -1,4 +1,5 @@
-//! The audit log: one line per token minted, bounded lines per class of refusal, alarms. Target `audit`.
+//! The audit log: one line per token minted, bounded lines per class of refusal, alarms. Target
+//! `keystile::audit`.
 //!
 //! Never a token, and of a refused one only what its signature vouches for: a kid is shown because its
 //! characters were checked, a sandbox only after a good signature.
@@ -13,6 +14,9 @@ use keystile_token::{Reason, Rejection, SandboxId};
 
 use crate::gatekeeper::Gatekeeper;
 use crate::metrics::Metrics;
+
+/// The target of every audit line.
+const TARGET: &str = "keystile::audit";
 
 /// How long a class of lines is counted before it is written again.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -87,7 +91,7 @@ pub(crate) struct MintLine<'a> {
 /// A token was minted.
 pub(crate) fn minted(line: &MintLine<'_>) {
     tracing::info!(
-        target: "audit",
+        target: TARGET,
         operation = line.operation.as_str(),
         outcome = "minted",
         sandbox = %line.sandbox,
@@ -124,7 +128,7 @@ impl Audit {
             return;
         };
         tracing::warn!(
-            target: "audit",
+            target: TARGET,
             outcome = "rejected",
             reason = rejection.reason.as_str(),
             claim = rejection.fault.map(|fault| fault.claim.as_str()),
@@ -142,7 +146,7 @@ impl Audit {
             return;
         };
         tracing::error!(
-            target: "audit",
+            target: TARGET,
             alarm = rejection.reason.as_str(),
             kid = rejection.kid.as_ref().map(tracing::field::display),
             sandbox = rejection.sandbox_id.as_ref().map(tracing::field::display),
@@ -163,7 +167,7 @@ impl Audit {
     ) {
         if let Some(left_out) = self.denials.line(uptime, metrics) {
             tracing::warn!(
-                target: "audit",
+                target: TARGET,
                 operation = operation.as_str(),
                 outcome = "denied",
                 why,
@@ -184,7 +188,7 @@ impl Audit {
             if now != before || left_out > 0 {
                 let [accepted, rejected, unavailable, not_ours] = now;
                 tracing::info!(
-                    target: "audit",
+                    target: TARGET,
                     outcome = "verified",
                     accepted,
                     rejected,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -24,7 +25,7 @@ use crate::grpc::{Health, ReflectionError, Services};
 use crate::metrics::{Metrics, View};
 use crate::mint::Mint;
 use crate::rate::ExtensionLimit;
-use crate::replica::{Held, ReadError, Reader, Reloader, Replica};
+use crate::replica::{Held, ReadError, Reader, Reloader, Replica, Viewer};
 use crate::report::{Census, Identity, Reporter, Sighting};
 use crate::server::{Admission, Server};
 use crate::tls::{Tls, TlsError, TlsFiles, keep_current};
@@ -138,6 +139,16 @@ impl Gateway {
             registry,
             store: store.describe(),
         };
+        let reporter = Reporter {
+            store,
+            replica: Arc::clone(&replica),
+            census: Arc::clone(&census),
+            identity,
+            interval: config.report_interval,
+            metrics: Arc::clone(&metrics),
+            failing: AtomicBool::new(false),
+        };
+        reporter.report().await;
         let server = |listener, tls, router| server(&config, &metrics, listener, tls, router);
         Ok(Self {
             addr,
@@ -147,14 +158,7 @@ impl Gateway {
             health,
             gatekeeper,
             reloader: Reloader { reader, replica: Arc::clone(&replica), metrics: Arc::clone(&metrics) },
-            reporter: Reporter {
-                store,
-                replica: Arc::clone(&replica),
-                census: Arc::clone(&census),
-                identity,
-                interval: config.report_interval,
-                metrics: Arc::clone(&metrics),
-            },
+            reporter,
             census: (census, queue),
             replica,
             metrics,
@@ -293,7 +297,7 @@ async fn load_first(reader: &Reader, identity: &Identity) -> Result<Held, ReadEr
 async fn tell_health(health: Health, replica: Arc<Replica>) {
     let mut told = None;
     loop {
-        let ready = replica.readiness(&replica.held(), replica.moment()).ready;
+        let ready = replica.readiness(&replica.held(), replica.moment(), Viewer::Operators).ready;
         if told != Some(ready) {
             health.tell(ready).await;
             told = Some(ready);

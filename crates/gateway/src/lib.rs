@@ -25,5 +25,6 @@ pub use admin::{KeyStatus, NextEvent, Status};
 pub use config::Config;
 pub use gateway::{Gateway, StartError};
 pub use grpc::ReflectionError;
+pub use metrics::{METRICS, Metric, VIEWED};
 pub use replica::{Fault, ReadError, Readiness};
 pub use tls::TlsError;

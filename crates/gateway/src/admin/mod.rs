@@ -11,8 +11,8 @@ use axum::{Json, Router};
 use http::{HeaderValue, StatusCode, header};
 use prometheus_client::registry::Registry;
 
-use crate::http::health_routes;
-use crate::replica::Replica;
+use crate::http::{Told, health_routes};
+use crate::replica::{Replica, Viewer};
 use crate::report::{Census, Identity};
 
 pub use status::{KeyStatus, NextEvent, Status};
@@ -31,12 +31,12 @@ pub(crate) struct Admin {
 
 impl Admin {
     pub(crate) fn routes(self) -> Router {
-        let health = health_routes(Arc::clone(&self.replica));
+        let health = Told { replica: Arc::clone(&self.replica), viewer: Viewer::Operators };
         Router::new()
             .route("/metrics", get(metrics))
             .route("/status", get(show))
             .with_state(Arc::new(self))
-            .merge(health)
+            .merge(health_routes(health))
     }
 }
 

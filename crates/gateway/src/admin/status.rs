@@ -6,7 +6,7 @@ use keystile_store::Freshness;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::replica::{Held, Moment};
+use crate::replica::{Held, Moment, Viewer};
 
 /// What `/status` answers. Instants are seconds since the Unix epoch, of this replica's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl Status {
     pub(super) fn of(admin: &Admin) -> Self {
         let (held, moment) = (admin.replica.held(), admin.replica.moment());
         let manifest = held.keyring.manifest();
-        let readiness = admin.replica.readiness(&held, moment);
+        let readiness = admin.replica.readiness(&held, moment, Viewer::Operators);
         Self {
             replica: admin.identity.replica.to_string(),
             build: env!("CARGO_PKG_VERSION").to_owned(),

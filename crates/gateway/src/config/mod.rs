@@ -51,18 +51,6 @@ value::words! {
     }
 }
 
-impl LogLevel {
-    /// What an `EnvFilter` takes. The libraries underneath are kept at `info`: below it they print
-    /// the headers that they handle, and so bearers.
-    pub fn directives(self) -> String {
-        const LIBRARIES: [&str; 8] =
-            ["h2", "hyper", "hyper_util", "rustls", "tonic", "tower", "axum", "notify"];
-        let quiet = if matches!(self, Self::Debug | Self::Trace) { "info" } else { self.as_str() };
-        let libraries = LIBRARIES.map(|library| format!("{library}={quiet}"));
-        format!("{},{}", self.as_str(), libraries.join(","))
-    }
-}
-
 value::words! {
     /// How log lines are written.
     LogFormat {

@@ -12,9 +12,10 @@ use axum::routing::{any, get};
 use http::{HeaderMap, StatusCode};
 
 use crate::gatekeeper::Gatekeeper;
+use crate::replica::Viewer;
 use crate::server::is_grpc;
 
-pub(crate) use health::{healthz, readyz};
+pub(crate) use health::Told;
 
 /// The routes that do not depend on gRPC.
 pub(crate) fn routes(gatekeeper: Arc<Gatekeeper>, scheme: &'static str) -> Router {
@@ -27,13 +28,16 @@ pub(crate) fn routes(gatekeeper: Arc<Gatekeeper>, scheme: &'static str) -> Route
         .route("/verify", any(verify::verify))
         .with_state(gatekeeper)
         .merge(well_known)
-        .merge(health_routes(replica))
+        .merge(health_routes(Told { replica, viewer: Viewer::Everybody }))
         .fallback(nothing_here)
 }
 
 /// Liveness and readiness, which both listeners answer.
-pub(crate) fn health_routes(replica: Arc<crate::replica::Replica>) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(replica)
+pub(crate) fn health_routes(told: Told) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .with_state(told)
 }
 
 /// An unknown path: each protocol is told so in its own way.

@@ -10,7 +10,19 @@ use prometheus_client::registry::Registry;
 
 use keystile_token::Reason;
 
+pub use view::VIEWED;
 pub(crate) use view::View;
+
+/// A metric, for the reference. Its full name is `keystile_` and the name; a counter's ends in `_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+}
 
 /// Counters of one closed label.
 pub(crate) struct Closed(Vec<(&'static str, Counter)>);
@@ -49,6 +61,12 @@ macro_rules! metrics {
         plain { $($(#[doc = $doc:literal])+ $plain:ident: $plain_type:ty,)+ }
         closed { $($(#[doc = $closed_doc:literal])+ $closed:ident by $label:literal in $values:expr,)+ }
     ) => {
+        /// Every metric of the gateway, in the order in which they are declared.
+        pub const METRICS: &[Metric] = &[
+            $(Metric { name: stringify!($plain), help: concat!($($doc),+).trim_ascii(), labels: &[] },)+
+            $(Metric { name: stringify!($closed), help: concat!($($closed_doc),+).trim_ascii(), labels: &[$label] },)+
+        ];
+
         /// Everything that is counted besides what [`View`] reads off the replica.
         pub(crate) struct Metrics {
             $($(#[doc = $doc])+ pub(crate) $plain: $plain_type,)+
@@ -133,5 +151,28 @@ pub(crate) struct OpenConnection(Gauge);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_metrics_have_one_name() {
+        let mut names: Vec<_> = METRICS.iter().chain(VIEWED).map(|metric| metric.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn a_value_outside_the_list_is_counted_nowhere() {
+        let (metrics, registry) = Metrics::new();
+        metrics.mints.inc("refresh");
+        metrics.mints.inc("whatever a caller says");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("it is written");
+        assert!(text.contains("keystile_mints_total{operation=\"refresh\"} 1"), "{text}");
+        assert!(!text.contains("whatever"), "{text}");
     }
 }

@@ -23,6 +23,7 @@ pub use offer::Fault;
 pub use reader::ReadError;
 pub(crate) use reader::Reader;
 pub use readiness::Readiness;
+pub(crate) use readiness::Viewer;
 pub(crate) use reload::Reloader;
 use reread::{Reread, Rereads};
 

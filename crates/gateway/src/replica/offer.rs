@@ -133,3 +133,105 @@ impl Overrule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keystile_keyring::manifest::{Origin, Revoked};
+    use keystile_keyring::plan::{Candidate, init};
+    use keystile_keyring::{GatewayId, Policy, PublicKey};
+
+    use super::*;
+
+    /// Generation `number`; another `content` is another manifest.
+    fn manifest(number: u64, content: u8) -> Manifest {
+        let candidate = Candidate {
+            kid: Kid::new("a").expect("a kid"),
+            public_key: PublicKey([content; 32]),
+            origin: Origin::Generated,
+        };
+        let gateway_id = GatewayId::new("openshell").expect("a name");
+        let plan = init(gateway_id, Policy::default(), &candidate, "test", UnixTime(1000));
+        Manifest { generation: number, ..plan.expect("an empty place").next }
+    }
+
+    fn generation(manifest: &Manifest) -> Generation<'_> {
+        Generation { manifest, digest: keystile_token::digest(&manifest.to_json().expect("it is written")) }
+    }
+
+    fn weighed(held: Option<(u64, u8)>, offered: (u64, u8), witness: Option<(u64, u8)>) -> Weighed {
+        let held = held.map(|(number, content)| manifest(number, content));
+        let offered = manifest(offered.0, offered.1);
+        let witness = witness.map(|(number, content)| manifest(number, content));
+        weigh(held.as_ref().map(generation), generation(&offered), witness.as_ref())
+    }
+
+    const MINE: (u64, u8) = (5, 1);
+
+    #[test]
+    fn i5_in_every_small_world_generations_only_grow() {
+        let worlds: Vec<(u64, u8)> = (4..=6).flat_map(|number| [(number, 1), (number, 2)]).collect();
+        let witnesses = || std::iter::once(None).chain(worlds.iter().copied().map(Some));
+        for offered in &worlds {
+            for witness in witnesses() {
+                let Weighed { take, confirms, fault } = weighed(Some(MINE), *offered, witness);
+                let world = format!("offered {offered:?}, witness {witness:?}");
+                assert!(!take || offered.0 > MINE.0, "{world}");
+                assert!(
+                    !take || witness.is_none_or(|known| known == *offered || known.0 != offered.0),
+                    "{world}"
+                );
+                let next = if take { *offered } else { MINE };
+                let newest = witness.is_none_or(|known| known.0 < next.0 || known == next);
+                assert!(!confirms || newest, "{world}: the witness knows a newer one");
+                assert!(
+                    !confirms || *offered == next || witness == Some(next),
+                    "{world}: nobody vouches for it"
+                );
+                assert_eq!(fault.is_none(), confirms && *offered == next, "{world}: what is wrong is said");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_replica_starts_with_is_not_older_than_the_witness() {
+        assert!(weighed(None, MINE, None).take);
+        assert!(weighed(None, MINE, Some(MINE)).take);
+        assert!(weighed(None, MINE, Some((4, 1))).take, "the last change was cut off before the witness");
+        let behind = weighed(None, MINE, Some((6, 1)));
+        assert_eq!((behind.take, behind.fault), (false, Some(Fault::BehindWitness { store: 5, witness: 6 })));
+        let forked = weighed(None, MINE, Some((5, 2)));
+        assert_eq!((forked.take, forked.fault), (false, Some(Fault::ForkedFromWitness { generation: 5 })));
+    }
+
+    #[test]
+    fn a_store_that_went_back_is_named_and_confirms_only_by_the_witness() {
+        let back = weighed(Some(MINE), (4, 1), None);
+        let fault = Some(Fault::Regression { held: 5, offered: 4 });
+        assert_eq!(back, Weighed { take: false, confirms: false, fault: fault.clone() });
+        let remembered = weighed(Some(MINE), (4, 1), Some(MINE));
+        assert_eq!(remembered, Weighed { take: false, confirms: true, fault });
+        let forked = weighed(Some(MINE), (5, 2), None);
+        assert_eq!(forked.fault, Some(Fault::Forked { generation: 5 }));
+        assert!(!forked.take && !forked.confirms);
+    }
+
+    #[test]
+    fn i8_only_what_a_newer_witness_revoked_and_the_replica_holds_is_overruled() {
+        let held = manifest(5, 1);
+        let mut witness = manifest(6, 1);
+        assert_eq!(Overrule::by(Some(&witness), &held), Overrule::default());
+        let revoked = Revoked { at: UnixTime(2000), reason: "stolen".to_owned() };
+        witness.keys[0].revoked = Some(revoked.clone());
+        witness.lineage_floor = Some(UnixTime(1500));
+        let overrule = Overrule::by(Some(&witness), &held);
+        assert_eq!(overrule.revoked, BTreeSet::from([Kid::new("a").expect("a kid")]));
+        assert_eq!(overrule.lineage_floor, Some(UnixTime(1500)));
+        let mut aware = held.clone();
+        aware.keys[0].revoked = Some(revoked);
+        aware.lineage_floor = Some(UnixTime(1500));
+        assert_eq!(Overrule::by(Some(&witness), &aware), Overrule::default(), "it knows already");
+        witness.generation = 5;
+        assert_eq!(Overrule::by(Some(&witness), &held), Overrule::default(), "not a newer one");
+        assert_eq!(Overrule::by(None, &held), Overrule::default());
+    }
+}

@@ -64,9 +64,14 @@ pub(crate) struct Read {
 impl Reader {
     /// Whether there is a keyring at all.
     pub(crate) async fn expect_keyring(&self) -> Result<(), ReadError> {
-        match self.store.load_public().await {
-            Err(missing @ (LoadError::Missing { .. } | LoadError::NotAdopted { .. })) => Err(missing.into()),
-            _ => Ok(()),
+        let Err(missing @ (LoadError::Missing { .. } | LoadError::NotAdopted { .. })) =
+            self.store.load_public().await
+        else {
+            return Ok(());
+        };
+        match self.store.witness().await {
+            Ok(Some(_)) if self.verify_only => Ok(()),
+            _ => Err(missing.into()),
         }
     }
 

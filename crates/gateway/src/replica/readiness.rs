@@ -20,13 +20,25 @@ pub struct Readiness {
     pub problems: Vec<String>,
 }
 
+/// Who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Viewer {
+    /// Whoever reaches the admin listener, the log or the store.
+    Operators,
+    /// Whoever reaches the gateway: errors of the store name its paths.
+    Everybody,
+}
+
 impl Replica {
     /// How the replica is at `moment`.
-    pub(crate) fn readiness(&self, held: &Held, moment: Moment) -> Readiness {
+    pub(crate) fn readiness(&self, held: &Held, moment: Moment, viewer: Viewer) -> Readiness {
         let age = held.age(moment).as_secs();
         let manifest = held.keyring.manifest();
         let mut problems = Vec::new();
-        problems.extend(held.trouble.as_deref().map(str::to_owned));
+        problems.extend(held.trouble.as_deref().map(|trouble| match viewer {
+            Viewer::Operators => trouble.to_owned(),
+            Viewer::Everybody => "the last read of the store was not in order".to_owned(),
+        }));
         let fresh = held.fresh_to_verify(moment);
         if !held.fresh_to_mint(moment) {
             let stopped = if fresh { "minting has stopped" } else { "everything is answered unavailable" };

@@ -3,16 +3,17 @@
 mod census;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keystile_keyring::report::{Condition, KeyReport};
 use keystile_keyring::{ReplicaId, ReplicaReport, UnixTime};
-use keystile_store::{Store, StoreError};
+use keystile_store::Store;
 use tokio::sync::watch;
 
 use crate::chain::chain;
 use crate::metrics::Metrics;
-use crate::replica::{Held, Moment, Replica};
+use crate::replica::{Held, Moment, Replica, Viewer};
 
 pub(crate) use census::{Census, SandboxDigest, Sighting};
 
@@ -53,6 +54,8 @@ pub(crate) struct Reporter {
     pub(crate) identity: Identity,
     pub(crate) interval: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether the last report could not be written.
+    pub(crate) failing: AtomicBool,
 }
 
 impl Reporter {
@@ -77,48 +80,53 @@ impl Reporter {
     }
 
     fn condition(&self, held: &Held, moment: Moment) -> Condition {
-        let readiness = self.replica.readiness(held, moment);
+        let readiness = self.replica.readiness(held, moment, Viewer::Operators);
         let why = held.trouble.as_deref().map(str::to_owned);
         let why =
             why.or_else(|| readiness.problems.into_iter().next().filter(|_| !held.fresh_to_mint(moment)));
         why.map_or(Condition::Ready, |why| Condition::Degraded(shortened(why)))
     }
 
+    /// Reports once. Whether the store took it.
+    pub(crate) async fn report(&self) -> bool {
+        self.write(&self.compose()).await
+    }
+
     /// Reports until `stop` is set, then withdraws.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut news = self.replica.news();
-        let mut failed = false;
         loop {
-            // Never cut off: what a cut-off report still wrote could come after the withdrawal.
-            failed = self.note(self.store.report(&self.compose()).await, failed);
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
                 _ = news.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
+            // Never cut off: what a cut-off report still wrote could come after the withdrawal.
+            self.report().await;
         }
         let mut last = self.compose();
         last.withdrawn_at = Some(last.reported_at);
-        let outcome = self.store.report(&last).await;
-        self.note(outcome, failed);
+        self.write(&last).await;
     }
 
-    fn note(&self, outcome: Result<(), StoreError>, failed_before: bool) -> bool {
+    async fn write(&self, report: &ReplicaReport) -> bool {
+        let outcome = self.store.report(report).await;
+        let failed_before = self.failing.swap(outcome.is_err(), Ordering::Relaxed);
         match outcome {
             Ok(()) => {
                 self.metrics.reports.inc();
                 if failed_before {
                     tracing::info!("reports reach the store again");
                 }
-                false
+                true
             }
             Err(error) => {
                 self.metrics.report_failures.inc();
                 if !failed_before {
                     let why = chain(&error);
-                    tracing::error!(%why, "the report was not written: a rotation's gate does not see this replica");
+                    tracing::error!(%why, "no report was written: a rotation's gate does not see this replica");
                 }
-                true
+                false
             }
         }
     }

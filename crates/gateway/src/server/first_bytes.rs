@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// As many bytes as tell HTTP/2 from HTTP/1 (RFC 9113 section 3.4); fewer than any HTTP/1 request has.
+/// As many bytes as tell HTTP/2 from HTTP/1 (RFC 9113 section 3.4); fewer than any HTTP/1.1 request has.
 const ENOUGH: usize = 24;
 
 /// A stream whose first bytes must arrive within a time.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::files::Contents;
 use super::{Tls, TlsError};
+use crate::chain::chain;
 use crate::metrics::Metrics;
 
 /// How often the files are read though nothing was notified: some file systems notify nobody.
@@ -61,8 +62,7 @@ async fn read(tls: &Arc<Tls>) -> Result<Contents, TlsError> {
 
 fn complain(error: &TlsError, metrics: &Metrics) {
     metrics.tls_reload_failures.inc();
-    let error: &dyn std::error::Error = error;
-    tracing::error!(error, "changed TLS files are not usable; the certificates in force stay");
+    tracing::error!(why = %chain(error), "changed TLS files are not usable; the certificates in force stay");
 }
 
 /// Watches the directories, not the files: editors and kubelet replace files, and a watch on a

@@ -1,10 +1,10 @@
 //! Floods of bad tokens cost a bounded amount of work, log and memory.
 
 use keystile_gateway::Config;
-use keystile_gateway::config::LogLevel;
 use keystile_testkit::forger::{Forger, ForgingKey};
 use tokio::task::JoinSet;
 use tonic::Code;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::client::*;
 use crate::logs::Log;
@@ -12,7 +12,7 @@ use crate::world::*;
 
 #[tokio::test]
 async fn t25_ten_thousand_unknown_kids_read_the_store_once_a_second() {
-    let (log, _guard) = Log::at(LogLevel::Info);
+    let (log, _guard) = Log::at(LevelFilter::INFO);
     let world = World::begun().await;
     let limits = keystile_gateway::config::Limits { requests: 10_000, ..config().limits };
     let gateway = world.gateway_with(Config { limits, ..config() }).await.expect("it starts");

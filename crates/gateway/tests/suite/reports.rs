@@ -1,8 +1,11 @@
 //! What replicas tell operators through the store.
 
+use std::sync::Arc;
+
 use keystile_keyring::report::{Condition, Presence};
 use keystile_keyring::{ReplicaReport, UnixTime};
 use keystile_testkit::forger::{Forger, ForgingKey};
+use keystile_testkit::{Fault, FaultyStore};
 
 use crate::client::*;
 use crate::world::*;
@@ -29,6 +32,20 @@ async fn t42_a_replica_reports_before_it_loads_and_what_it_holds_afterwards() {
     assert_eq!(last.condition, Condition::Ready);
     assert_eq!(last.digest, Some(world.store.load_digest().await));
     assert!(last.keys.iter().all(|key| key.from_start), "it never served without them");
+}
+
+#[tokio::test]
+async fn reports_that_cannot_be_written_are_counted_and_stop_nothing() {
+    let world = World::begun().await;
+    let faulty = Arc::new(FaultyStore::new(world.store.clone()));
+    faulty.fail(Fault::ReportFails);
+    let gateway = world.gateway_on(faulty.clone(), config()).await.expect("it starts");
+    let failures = async || metric(gateway.admin, "keystile_report_failures_total").await;
+    assert!(failures().await >= Some(1.0));
+    assert_eq!(verify(gateway.addr, &world.token().await).await.code, http::StatusCode::OK);
+    assert!(report_of(&world, &gateway).await.is_none());
+    faulty.heal();
+    until("a report", || report_of(&world, &gateway)).await;
 }
 
 #[tokio::test]

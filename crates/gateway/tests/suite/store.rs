@@ -114,7 +114,9 @@ impl Store for Flaky {
     async fn replicas(&self) -> Result<Vec<ReplicaReport>, StoreError> {
         let mut reports = self.inner.replicas().await?;
         // The store goes by the machine's clock, the replicas by the test's.
-        reports.iter_mut().for_each(|report| report.clock_offset = None);
+        for report in &mut reports {
+            report.clock_offset = None;
+        }
         Ok(reports)
     }
 

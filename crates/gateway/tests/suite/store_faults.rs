@@ -69,6 +69,10 @@ async fn t52_a_bad_new_generation_shows_as_degraded_and_the_process_serves_on() 
     let degraded = until_problem(&gateway, "no usable manifest").await;
     assert_eq!((degraded.ready, degraded.mints, degraded.generation), (true, true, 2));
     serves(&gateway, &token).await;
+    let (inside, outside) =
+        (get(gateway.admin, "/readyz").await.body, get(gateway.addr, "/readyz").await.body);
+    assert!(inside.contains("keyring.json"), "{inside}");
+    assert!(outside.contains("not in order") && !outside.contains("keyring.json"), "no paths: {outside}");
     let reports = world.store.inner_reports().await;
     let mine = reports.iter().find(|report| report.replica == gateway.replica).expect("it reports");
     assert!(format!("{:?}", mine.condition).contains("Degraded"), "{:?}", mine.condition);
