@@ -46,7 +46,8 @@ impl Logs {
     pub fn install(self) {
         // Libraries are noisy below warnings, and some print what they send.
         let others = LevelFilter::from_level(self.level.min(Level::WARN));
-        let filter = Targets::new().with_default(others).with_target("keystile", self.level);
+        let ours = [("keystile", self.level), ("audit", self.level)];
+        let filter = Targets::new().with_default(others).with_targets(ours);
         let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
         let lines = if self.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
         let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();

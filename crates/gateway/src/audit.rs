@@ -1,5 +1,4 @@
-//! The audit log: one line per token minted, bounded lines per class of refusal, alarms. Target
-//! `keystile::audit`.
+//! The audit log: one line per token minted, bounded lines per class of refusal, alarms. Target `audit`.
 //!
 //! Never a token, and of a refused one only what its signature vouches for: a kid is shown because its
 //! characters were checked, a sandbox only after a good signature.
@@ -16,7 +15,7 @@ use crate::gatekeeper::Gatekeeper;
 use crate::metrics::Metrics;
 
 /// The target of every audit line.
-const TARGET: &str = "keystile::audit";
+const TARGET: &str = "audit";
 
 /// How long a class of lines is counted before it is written again.
 const WINDOW: Duration = Duration::from_secs(10);

@@ -212,6 +212,7 @@ impl Gateway {
         if !whole {
             tracing::error!("a part of the gateway stopped; stopping the rest");
         }
+        tracing::info!("stopping");
         self.replica.stop();
         stop.send_replace(true);
         if tokio::time::timeout(WITHDRAWAL, reporter).await.is_err() {
@@ -222,6 +223,7 @@ impl Gateway {
         stop_admin.send_replace(true);
         let _ = admin.await;
         background.shutdown().await;
+        tracing::info!(in_flight_ended = ended, "stopped");
         ended && whole
     }
 }

@@ -22,7 +22,8 @@ impl Log {
     /// below that they print the headers that they handle.
     pub fn at(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
-        let filter = Targets::new().with_default(LevelFilter::WARN).with_target("keystile", level);
+        let ours = [("keystile", level), ("audit", level)];
+        let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log.clone());
         let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
         (log, tracing::subscriber::set_default(subscriber))

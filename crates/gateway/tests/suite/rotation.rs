@@ -1,7 +1,7 @@
 //! Rotation as callers live through it.
 
 use http::StatusCode;
-use keystile_keyring::plan::Verb;
+use keystile_keyring::plan::{PolicyChange, Verb};
 use keystile_testkit::ManualClock;
 use keystile_testkit::forger::{Forger, ForgingKey};
 use keystile_token::inspect;
@@ -65,6 +65,18 @@ async fn i3_a_replica_that_was_not_told_rejects_no_good_token() {
     let token = world.token().await;
     let answer = verify(gateway.addr, &token).await;
     assert_eq!(answer.code, StatusCode::OK, "the store was read again first");
+    assert_eq!(status(gateway.admin).await.generation, 2);
+}
+
+#[tokio::test]
+async fn i3_a_token_of_a_raised_lifetime_is_good_before_the_replica_was_told() {
+    let world = World::begun().await;
+    world.store.silence();
+    let gateway = world.gateway().await;
+    let longer = PolicyChange([("token_ttl".to_owned(), Some(7200))].into());
+    world.apply(Verb::SetPolicy(longer), None).await;
+    let token = world.token().await;
+    assert_eq!(verify(gateway.addr, &token).await.code, StatusCode::OK, "the same key, a longer life");
     assert_eq!(status(gateway.admin).await.generation, 2);
 }
 

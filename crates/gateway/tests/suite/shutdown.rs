@@ -18,9 +18,12 @@ async fn in_flight(world: &World, gateway: &Running) -> JoinHandle<Answer> {
         Forger::sandbox(&key, SANDBOX, now, now + 60).header("kid", "unknown").signed(&ForgingKey::of(&key));
     until("the first reads are over", || async { (world.store.reads() >= 3).then_some(()) }).await;
     world.store.hold(true);
-    let (addr, reads) = (gateway.addr, world.store.reads());
+    let addr = gateway.addr;
     let asking = tokio::spawn(async move { verify(addr, &token).await });
-    until("the request waits for a read", || async { (world.store.reads() > reads).then_some(()) }).await;
+    until("the request waits for a read", || async {
+        (metric(gateway.admin, "keystile_rereads_total").await >= Some(1.0)).then_some(())
+    })
+    .await;
     asking
 }
 

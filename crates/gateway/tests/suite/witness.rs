@@ -49,6 +49,28 @@ async fn i8_a_revocation_reaches_a_replica_through_the_witness_alone() {
 }
 
 #[tokio::test]
+async fn a_witness_that_cannot_be_read_is_shown_and_no_process_starts_beside_it() {
+    let world = World::with(quick()).await;
+    let gateway = world.gateway().await;
+    let token = world.token().await;
+    std::fs::write(world.path("keyring.witness.json"), b"not a manifest").expect("it is overwritten");
+    let seen = until("the problem", || async {
+        let status = status(gateway.admin).await;
+        (!status.problems.is_empty()).then_some(status)
+    })
+    .await;
+    assert!(seen.problems[0].contains("witness"), "{seen:?}");
+    world.clock.advance(100);
+    until("confirmation", || async {
+        (status(gateway.admin).await.confirmed_seconds_ago == 0).then_some(())
+    })
+    .await;
+    refresh(&channel(gateway.addr).await, Some(&token)).await.expect("the store itself is in order");
+    let refused = world.gateway_with(config()).await.err().expect("nobody knows what was revoked");
+    assert!(matches!(refused, StartError::Keyring(ReadError::Witness(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_replica_that_only_verifies_needs_no_private_key_and_mints_nothing() {
     let world = World::begun().await;
     let token = world.token().await;
