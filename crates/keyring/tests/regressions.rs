@@ -2,9 +2,9 @@
 
 mod world;
 
-use keystile_keyring::manifest::Lifetime;
+use keystile_keyring::manifest::{End, Lifetime};
 use keystile_keyring::plan::{Adoption, Mode, Planned, PolicyChange, Verb, adopt};
-use keystile_keyring::{Code, KeyState};
+use keystile_keyring::{Code, KeyState, Lookup, Policy};
 
 use world::{Ring, candidate, gateway, kid, second, small};
 
@@ -165,4 +165,54 @@ fn the_deadline_of_an_adopted_key_spares_what_the_keyring_minted() {
     assert_eq!(refusal.code, Code::LiveTokens);
     ring.verb(retire("a", Some(end), false), 111);
     assert_eq!(accept_until(&ring, "a"), Some(end));
+}
+
+fn revoke(name: &str) -> Verb {
+    Verb::Revoke { kid: kid(name), descendants: false }
+}
+
+/// A revocation was refused as "keyring full" when another one, or an emergency, had just taken the
+/// place kept for it.
+#[test]
+fn a_revocation_always_finds_room() {
+    let mut ring = Ring::begin(Policy { max_keys: 3, ..small() }, 100);
+    ring.verb(EMERGENCY, 110).verb(EMERGENCY, 110);
+    assert_eq!(ring.refusal(EMERGENCY, 110).code, Code::KeyringFull);
+    ring.verb(revoke("c"), 110).verb(revoke("d"), 110).verb(revoke("e"), 110);
+    assert_eq!(ring.signer(110), Some("f"));
+    assert_eq!(ring.state("b", 110), KeyState::VerifyOnly);
+    for gone in ["c", "d", "e"] {
+        assert_eq!(ring.manifest.lookup(&kid(gone), second(109)), Lookup::Gone(End::Revoked));
+    }
+    assert_eq!(ring.signer(109), Some("f"), "on a slower clock too");
+}
+
+/// The same where max_keys was lowered below what the keyring holds.
+#[test]
+fn a_revocation_finds_room_where_max_keys_was_lowered() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110).verb(EMERGENCY, 110).verb(EMERGENCY, 110).verb(set("max_keys", 3), 110);
+    ring.verb(revoke("d"), 110);
+    assert_eq!((ring.signer(110), ring.manifest.keys.len()), (Some("e"), 4));
+}
+
+/// "Wait 0 s" was the advice of a full keyring whose oldest key had retired.
+#[test]
+fn a_full_keyring_names_the_key_that_goes_first() {
+    let mut ring = Ring::begin(Policy { max_keys: 3, ..small() }, 100);
+    ring.verb(EMERGENCY, 110);
+    let waiting = ring.refusal(Verb::Prepare { no_rollback: false }, 111);
+    assert_eq!(waiting.remedy, "wait 10 s until a can be removed, then run: keystile prune");
+    let ended = ring.refusal(Verb::Prepare { no_rollback: false }, 121);
+    assert_eq!(ended.remedy, "remove a, which has ended: keystile prune");
+    ring.verb(Verb::Prune, 121).verb(Verb::Prepare { no_rollback: false }, 121);
+}
+
+/// A replacement that was to sign anyhow stood twice at the same instant.
+#[test]
+fn a_replacement_with_an_activation_ahead_is_not_activated_twice_there() {
+    let mut ring = Ring::begin(small(), 100);
+    let scheduled = Verb::Rotate { mode: Mode::Scheduled(10), no_rollback: false };
+    ring.verb(scheduled, 110).verb(revoke("a"), 115);
+    assert_eq!(ring.timeline(), "a@100 b@115 b@120");
 }

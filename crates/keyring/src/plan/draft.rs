@@ -6,7 +6,7 @@ use crate::manifest::{
     Activation, Alg, Change, DoneRequest, End, Key, Lifetime, Manifest, PrivateState, Superseded, Tombstone,
     limits,
 };
-use crate::plan::{Base, Candidate, Context, Impact, Plan, Request};
+use crate::plan::{Base, Candidate, Context, Impact, Plan, Request, impact, prune};
 use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
 use crate::report::{Presence, ReplicaReport};
@@ -105,32 +105,52 @@ impl<'a> Draft<'a> {
                 "give the key another kid, or let Keystile make one",
             ));
         }
-        let held = self.before.keys.len() as u64;
-        let reserved = u64::from(urgency == Urgency::Ordinary);
-        if held + reserved >= self.before.policy.max_keys {
-            return Err(self.keyring_full(held, reserved));
-        }
+        self.make_room(urgency)?;
         self.next.keys.push(new_key(candidate, self.now));
         self.takes_candidate = true;
         Ok(candidate.kid.clone())
     }
 
-    fn keyring_full(&self, held: u64, reserved: u64) -> Refusal {
-        let ends = self.before.keys.iter().filter(|key| !self.before.signs_now_or_later(&key.kid, self.now));
-        let first = ends.filter_map(|key| key.superseded?.accept_until).min();
-        let wait = first.map_or_else(
-            || "set a deadline for an old key: keystile retire KID --at INSTANT".to_owned(),
-            |at| {
+    /// A place for one key more. An emergency takes the place kept for it, and those of revoked keys:
+    /// a revocation, whose own key is one, always finds room.
+    fn make_room(&mut self, urgency: Urgency) -> Result<(), Refusal> {
+        let held = self.before.keys.len() as u64;
+        let limit = self.before.policy.max_keys;
+        if urgency == Urgency::Ordinary {
+            return if held + 1 < limit { Ok(()) } else { Err(self.keyring_full(urgency)) };
+        }
+        while self.next.keys.len() as u64 >= limit.max(held) {
+            let revoked =
+                self.next.keys.iter().find_map(|key| Some((key.kid.clone(), key.revoked.as_ref()?.at)));
+            let Some((kid, at)) = revoked else {
+                return Err(self.keyring_full(urgency));
+            };
+            self.bury(&kid, End::Revoked, at)?;
+        }
+        Ok(())
+    }
+
+    fn keyring_full(&self, urgency: Urgency) -> Refusal {
+        let (before, skew) = (self.before, self.maxima.skew);
+        let idle = before.keys.iter().filter(|key| !before.signs_now_or_later(&key.kid, self.now));
+        let first = idle.filter_map(|key| Some((prune::ended(key)?.1.plus(skew + 1), &key.kid))).min();
+        let remedy = match first {
+            None => "set a deadline for an old key: keystile retire KID --at INSTANT".to_owned(),
+            Some((at, kid)) if at <= self.now => format!("remove {kid}, which has ended: keystile prune"),
+            Some((at, kid)) => {
                 format!(
-                    "wait {} for the oldest key to retire, then run: keystile prune",
+                    "wait {} until {kid} can be removed, then run: keystile prune",
                     in_words(at.since(self.now))
                 )
-            },
-        );
-        let kept = if reserved == 0 { "" } else { ", and one place is kept for a revocation" };
-        let found =
-            format!("the keyring holds {held} keys; max_keys is {}{kept}", self.before.policy.max_keys);
-        Refusal::new(Code::KeyringFull, found, wait)
+            }
+        };
+        let kept = match urgency {
+            Urgency::Ordinary => ", and one place is kept for a revocation",
+            Urgency::Emergency => "",
+        };
+        let held = impact::count(before.keys.len() as u64, "key", "keys");
+        let found = format!("the keyring holds {held}; max_keys is {}{kept}", before.policy.max_keys);
+        Refusal::new(Code::KeyringFull, found, remedy)
     }
 
     /// Lets `kid` sign from `from` on, and raises what it may put on a token.

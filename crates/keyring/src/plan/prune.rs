@@ -39,7 +39,8 @@ pub(super) fn waste(manifest: &Manifest, now: UnixTime, skew: u64) -> Waste {
     waste
 }
 
-fn ended(key: &Key) -> Option<(End, UnixTime)> {
+/// How and when a key ended, or will.
+pub(super) fn ended(key: &Key) -> Option<(End, UnixTime)> {
     match (&key.revoked, key.superseded.and_then(|superseded| superseded.accept_until)) {
         (Some(revoked), _) => Some((End::Revoked, revoked.at)),
         (None, Some(until)) => Some((End::Retired, until)),

@@ -62,8 +62,9 @@ fn remove_from_duty(draft: &mut Draft<'_>, kid: &Kid, reason: String) -> Result<
         None => draft.add_key(Urgency::Emergency)?,
     };
     let last = draft.next.timeline.last().map_or(now, |last| last.from);
+    let signs_last = draft.next.last_signer() == Some(&replacement);
     draft.activate(&replacement, now);
-    if last > now {
+    if last > now && !signs_last {
         draft.activate(&replacement, last);
     }
     match &mut draft.next.operation {

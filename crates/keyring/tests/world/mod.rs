@@ -6,6 +6,7 @@
 //! which generation, and what each clock shows.
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its part of the world")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod operators;
 mod replicas;
