@@ -9,7 +9,6 @@ use std::time::Duration;
 use keystile_keyring::report::{Condition, KeyReport};
 use keystile_keyring::{ReplicaId, ReplicaReport, UnixTime};
 use keystile_store::Store;
-use tokio::sync::watch;
 
 use crate::chain::chain;
 use crate::metrics::Metrics;
@@ -92,14 +91,15 @@ impl Reporter {
         self.write(&self.compose()).await
     }
 
-    /// Reports until `stop` is set, then withdraws.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+    /// Reports until `stop` is done, then withdraws.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
         let mut news = self.replica.news();
+        tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
                 _ = news.changed() => {}
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = &mut stop => break,
             }
             // Never cut off: what a cut-off report still wrote could come after the withdrawal.
             self.report().await;

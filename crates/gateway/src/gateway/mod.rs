@@ -1,0 +1,93 @@
+//! One gateway process: bound, loaded, run, stopped.
+
+mod parts;
+mod run;
+mod start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use keystile_keyring::ReplicaId;
+use keystile_store::Store;
+use keystile_system::{Clock, Entropy};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::grpc::Health;
+use crate::replica::{Reader, Reloader};
+use crate::report::{Identity, Reporter, Sighting};
+use crate::server::Server;
+use crate::tls::{Tls, TlsFiles};
+use parts::Parts;
+
+pub use start::StartError;
+
+/// A gateway that holds a keyring and listens, and serves once it is [`run`](Gateway::run).
+pub struct Gateway {
+    /// Where gRPC and HTTP are served.
+    pub addr: SocketAddr,
+    /// Where metrics and status are served.
+    pub admin_addr: SocketAddr,
+    config: Config,
+    parts: Parts,
+    main: Server,
+    admin: Server,
+    health: Health,
+    reloader: Reloader,
+    reporter: Reporter,
+    sightings: mpsc::Receiver<Sighting>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Gateway {
+    /// Listens, reports that it is loading, loads the keyring, reports what it holds.
+    pub async fn bind(
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        config.check()?;
+        let services = start::audiences(&config)?;
+        let tls = TlsFiles::of(&config).map(Tls::open).transpose()?.map(Arc::new);
+        let (listener, addr) = start::listen(config.listen).await?;
+        let (admin_listener, admin_addr) = start::listen(config.admin_listen).await?;
+        let replica = start::replica_id(&config, entropy.as_ref())?;
+        let identity = Identity { replica, started_at: clock.now() };
+        let reader =
+            Reader { store: Arc::clone(&store), clock: Arc::clone(&clock), verify_only: config.verify_only };
+        let first = start::load(&reader, &identity).await?;
+        let (parts, registry, sightings) = Parts::around(first, clock);
+        let (public, health) = parts.public(&config, entropy, services)?;
+        let admin = parts.admin(identity.clone(), registry, store.as_ref());
+        let reporter = parts.reporter(&config, identity, store);
+        reporter.report().await;
+        Ok(Self {
+            addr,
+            admin_addr,
+            main: parts.server(&config, listener, tls.clone(), public),
+            admin: parts.server(&config, admin_listener, None, admin),
+            health,
+            reloader: Reloader {
+                reader,
+                replica: Arc::clone(&parts.replica),
+                metrics: Arc::clone(&parts.metrics),
+            },
+            reporter,
+            sightings,
+            tls,
+            parts,
+            config,
+        })
+    }
+
+    /// The name that this replica reports under.
+    pub fn replica_id(&self) -> &ReplicaId {
+        &self.reporter.identity.replica
+    }
+
+    /// The generation that it holds.
+    pub fn generation(&self) -> u64 {
+        self.parts.replica.held().generation()
+    }
+}

@@ -1,0 +1,109 @@
+//! How the parts of a gateway hang together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use keystile_store::Store;
+use keystile_system::{Clock, Entropy};
+use keystile_token::Audience;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::admin::Admin;
+use crate::audit::Audit;
+use crate::config::Config;
+use crate::gatekeeper::Gatekeeper;
+use crate::grpc::{Health, ReflectionError, Services};
+use crate::metrics::{Metrics, View};
+use crate::mint::Mint;
+use crate::rate::ExtensionLimit;
+use crate::replica::{Held, Replica};
+use crate::report::{Census, Identity, Reporter, Sighting};
+use crate::server::{Admission, Server};
+use crate::tls::Tls;
+
+/// What everything that serves shares.
+pub(super) struct Parts {
+    pub(super) replica: Arc<Replica>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) census: Arc<Census>,
+    pub(super) gatekeeper: Arc<Gatekeeper>,
+}
+
+impl Parts {
+    /// The parts around the keyring that was loaded first; what shows the metrics; what waits for the
+    /// census to be kept.
+    pub(super) fn around(first: Held, clock: Arc<dyn Clock>) -> (Self, Registry, mpsc::Receiver<Sighting>) {
+        let (metrics, mut registry) = Metrics::new();
+        let metrics = Arc::new(metrics);
+        let replica = Arc::new(Replica::new(clock, first));
+        registry.register_collector(Box::new(View(Arc::clone(&replica))));
+        let (census, queue) = Census::new();
+        let gatekeeper = Arc::new(Gatekeeper {
+            replica: Arc::clone(&replica),
+            metrics: Arc::clone(&metrics),
+            audit: Audit::new(),
+            census: Arc::clone(&census),
+        });
+        (Self { replica, metrics, census, gatekeeper }, registry, queue)
+    }
+
+    /// What callers reach.
+    pub(super) fn public(
+        &self,
+        config: &Config,
+        entropy: Arc<dyn Entropy>,
+        services: BTreeMap<String, Audience>,
+    ) -> Result<(Router, Health), ReflectionError> {
+        let gatekeeper = || Arc::clone(&self.gatekeeper);
+        let mint = Mint { gatekeeper: gatekeeper(), entropy, services, limit: ExtensionLimit::default() };
+        let services = Services {
+            gatekeeper: gatekeeper(),
+            mint: Arc::new(mint),
+            certificate_bootstrap: config.certificate_bootstrap,
+            body_bytes: config.limits.body_bytes.0 as usize,
+        };
+        services.over(crate::http::routes(gatekeeper(), config.scheme()))
+    }
+
+    /// What operators reach.
+    pub(super) fn admin(&self, identity: Identity, registry: Registry, store: &dyn Store) -> Router {
+        let (replica, census) = (Arc::clone(&self.replica), Arc::clone(&self.census));
+        Admin { replica, census, identity, registry, store: store.describe() }.routes()
+    }
+
+    /// What the store is told.
+    pub(super) fn reporter(&self, config: &Config, identity: Identity, store: Arc<dyn Store>) -> Reporter {
+        Reporter {
+            store,
+            replica: Arc::clone(&self.replica),
+            census: Arc::clone(&self.census),
+            identity,
+            interval: config.report_interval,
+            metrics: Arc::clone(&self.metrics),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// A listener that serves `router` within the limits.
+    pub(super) fn server(
+        &self,
+        config: &Config,
+        listener: TcpListener,
+        tls: Option<Arc<Tls>>,
+        router: Router,
+    ) -> Server {
+        let admission = Admission::new(&config.limits, Arc::clone(&self.metrics));
+        Server {
+            listener,
+            tls,
+            router: router.layer(from_fn_with_state(admission, Admission::admit)),
+            limits: config.limits.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What must be there before a gateway serves, and why it does not start.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use keystile_keyring::ReplicaId;
+use keystile_system::{Entropy, EntropyError};
+use keystile_token::{Audience, AudienceError};
+use tokio::net::TcpListener;
+
+use crate::chain::chain;
+use crate::config::{Config, ConfigError};
+use crate::grpc::ReflectionError;
+use crate::replica::{Held, ReadError, Reader};
+use crate::report::Identity;
+use crate::tls::TlsError;
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings do not go together.
+    #[error("the configuration is not usable")]
+    Config(#[from] ConfigError),
+    /// An extension service's audience is none.
+    #[error("extension_services: the audience of {name:?} is not usable")]
+    Audience {
+        /// The service.
+        name: String,
+        /// Why.
+        source: AudienceError,
+    },
+    /// The TLS files are not usable.
+    #[error("TLS cannot be served")]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no keyring to serve from. None is created.
+    #[error(transparent)]
+    Keyring(#[from] ReadError),
+    /// No random bytes for the replica's name.
+    #[error("no name for this replica can be made; set replica")]
+    Name(#[from] EntropyError),
+    /// A bug.
+    #[error(transparent)]
+    Reflection(#[from] ReflectionError),
+}
+
+pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+pub(super) fn audiences(config: &Config) -> Result<BTreeMap<String, Audience>, StartError> {
+    let audience = |(name, text): (&String, &String)| match Audience::new(text.as_str()) {
+        Ok(audience) => Ok((name.clone(), audience)),
+        Err(source) => Err(StartError::Audience { name: name.clone(), source }),
+    };
+    config.extension_services.iter().map(audience).collect()
+}
+
+/// The name from the settings, else one that no other process has.
+pub(super) fn replica_id(config: &Config, entropy: &dyn Entropy) -> Result<ReplicaId, EntropyError> {
+    if let Some(replica) = &config.replica {
+        return Ok(replica.clone());
+    }
+    let mut random = [0; 4];
+    entropy.fill(&mut random)?;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.chars().filter(char::is_ascii_graphic).take(64).collect();
+    let host = if host.is_empty() { "gateway" } else { &host };
+    let name = format!("{host}-{}-{:08x}", std::process::id(), u32::from_be_bytes(random));
+    ReplicaId::new(name).map_err(|_| EntropyError)
+}
+
+/// Reports, then loads: an operation that waits for the fleet waits for this replica from here on.
+pub(super) async fn load(reader: &Reader, identity: &Identity) -> Result<Held, ReadError> {
+    // A place without a keyring is left as it was found: a report there would be a remnant.
+    reader.expect_keyring().await?;
+    let store = reader.store.as_ref();
+    if let Err(error) = store.report(&identity.loading(reader.clock.now())).await {
+        let why = chain(&error);
+        tracing::error!(%why, "the first report was not written: a rotation's gate does not see this replica");
+    }
+    let first = reader.first().await;
+    if first.is_err() {
+        // A replica that never served holds up nobody.
+        let _ = store.forget(&identity.replica).await;
+    }
+    first
+}
