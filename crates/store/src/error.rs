@@ -322,3 +322,57 @@ impl From<LoadError> for StoreError {
 pub(crate) fn cut_off(doing: &'static str, path: &Path) -> FileError {
     FileError::new(doing, path, io::Error::other("the runtime is shutting down"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    fn full() -> FileError {
+        FileError::new("create", "/ring/..g2-00-0/keyring.json", io::Error::from(io::ErrorKind::StorageFull))
+    }
+
+    fn garbage() -> ManifestError {
+        ManifestError::Json("expected value at line 1 column 1".to_owned())
+    }
+
+    #[test]
+    fn no_error_repeats_its_source() {
+        let place = || "/ring/keyring.json".to_owned();
+        let errors: Vec<Box<dyn Error>> = vec![
+            Box::new(full()),
+            Box::new(LoadError::Unreadable(full())),
+            Box::new(LoadError::Garbage { place: place(), source: garbage() }),
+            Box::new(LoadError::OtherVersion { place: place(), source: garbage() }),
+            Box::new(CommitError::Io(full())),
+            Box::new(CommitError::Unknown(full())),
+            Box::new(CommitError::Base(LoadError::Unreadable(full()))),
+            Box::new(CommitError::Witness(StoreError::Io(full()))),
+            Box::new(StoreError::WitnessGarbage { place: place(), source: garbage() }),
+        ];
+        for error in errors {
+            let source = error.source().expect("a source").to_string();
+            assert!(!error.to_string().contains(&source), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_failed_call_says_what_to_do() {
+        assert_eq!(
+            full().to_string(),
+            "cannot create /ring/..g2-00-0/keyring.json (free some space and try again)"
+        );
+    }
+
+    #[test]
+    fn a_conflict_names_both_generations() {
+        let base = |generation, byte| Some(Base { generation, digest: Digest([byte; 32]) });
+        let error = CommitError::Conflict { expected: base(7, 0xaa), found: base(8, 0xbb) };
+        assert_eq!(
+            error.to_string(),
+            "the keyring is at generation 8 (bbbbbbbb); the change was made from generation 7 (aaaaaaaa); \
+             read again and plan again"
+        );
+    }
+}

@@ -73,6 +73,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// A generation as it was read.
+#[derive(Debug)]
 pub struct Loaded {
     /// The manifest.
     pub manifest: Manifest,
@@ -130,6 +131,7 @@ pub enum Freshness {
 }
 
 /// A change to commit.
+#[derive(Debug)]
 pub struct Commit {
     /// The generation that it was made from; `None` for the first of an empty place, or of a place
     /// that holds the OpenShell key set which the manifest adopts.

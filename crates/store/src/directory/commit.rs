@@ -145,15 +145,17 @@ pub(super) fn swap(place: &Place, image: &Image, manifest: &Manifest) -> Result<
         Err(error) => {
             // As far as possible: the next change, or `clean`, removes what stays.
             let _ = settle::remove_generation(place, &name);
-            return Err(error);
-        }
-    };
-    match place.rename(DATA_NEW, DATA) {
-        Err(error) if place.link(DATA).ok().flatten().is_none_or(|target| target != name) => {
-            let _ = settle::remove_generation(place, &name);
             return Err(CommitError::Io(error));
         }
-        renamed => renamed.map_err(CommitError::Unknown)?,
+    };
+    if let Err(error) = place.rename(DATA_NEW, DATA) {
+        return match place.link(DATA) {
+            Ok(target) if target.as_deref() != Some(&name) => {
+                let _ = settle::remove_generation(place, &name);
+                Err(CommitError::Io(error))
+            }
+            _ => Err(CommitError::Unknown(error)),
+        };
     }
     // The commit point has passed: from here on no failure means that nothing happened.
     conclude(place, identity, manifest).map_err(CommitError::Unknown)
@@ -180,7 +182,7 @@ fn free_name(place: &Place, image: &Image) -> Result<String, FileError> {
 }
 
 /// Writes the generation's directory, makes it durable and reads it back.
-fn build(place: &Place, name: &str, image: &Image) -> Result<Identity, CommitError> {
+fn build(place: &Place, name: &str, image: &Image) -> Result<Identity, FileError> {
     let directory = place.make(name)?;
     for member in &image.members {
         let mode = match member.secrecy {
@@ -190,17 +192,23 @@ fn build(place: &Place, name: &str, image: &Image) -> Result<Identity, CommitErr
         directory.create(&member.name, mode, &member.bytes)?;
     }
     directory.sync()?;
-    let files = Files { place: &directory, follow: false };
-    match read_manifest(&files).map_err(CommitError::Base)? {
-        Some((manifest, digest)) if digest == image.digest => {
-            read_private(&files, &manifest).map_err(CommitError::Base)?;
-        }
-        _ => {
-            let error = std::io::Error::other("what was read is not what was written");
-            return Err(CommitError::Io(FileError::new("read back", directory.path(), error)));
-        }
+    read_back(&directory, image)?;
+    directory.identity()
+}
+
+/// Whether every reader will be able to load what was written.
+fn read_back(directory: &Place, image: &Image) -> Result<(), FileError> {
+    let failed = |error| FileError::new("read back", directory.path(), error);
+    let files = Files { place: directory, follow: false };
+    let load = || match read_manifest(&files)? {
+        Some((manifest, digest)) => read_private(&files, &manifest).map(|_| digest == image.digest),
+        None => Ok(false),
+    };
+    match load() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(failed(std::io::Error::other("it is not what was written"))),
+        Err(error) => Err(failed(std::io::Error::other(error))),
     }
-    Ok(directory.identity()?)
 }
 
 /// Prepares the link whose renaming is the commit.

@@ -46,12 +46,9 @@ pub(super) fn repair(root: &Root) -> Result<Mirror, CommitError> {
         // What may be wrong besides is not the generation's.
         return look(&generation, &place, now).map_err(CommitError::Base);
     }
+    let stored = files.read(members::MANIFEST, MANIFEST_BYTES, Secrecy::Public).map_err(CommitError::Base)?;
     let private = read_private(&files, &manifest).map_err(CommitError::Base)?;
-    let bytes = files
-        .read(members::MANIFEST, MANIFEST_BYTES, Secrecy::Public)
-        .map_err(CommitError::Base)?
-        .map(|bytes| bytes.to_vec())
-        .unwrap_or_default();
+    let bytes = stored.map(|bytes| bytes.to_vec()).unwrap_or_default();
     let image = Image::of_bytes(bytes, &manifest, &private, now)?;
     swap(&place, &image, &manifest)?;
     mirror(root).map_err(CommitError::Base)

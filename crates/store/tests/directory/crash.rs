@@ -290,6 +290,41 @@ async fn t35_a_crash_while_clearing_up_is_cleared_up() {
     }
 }
 
+/// An adoption that was cut off while it replaced the three files, then a rotation that is cut off too:
+/// the files never show a part of each key.
+#[tokio::test]
+async fn t35_a_rotation_after_a_crash_in_an_adoption() {
+    let (mut adoption, mut cut_off) = (0, 0);
+    loop {
+        let mut rotation = 0;
+        loop {
+            let scene = Scene::new(Change::Adopt).await;
+            let first = Failing::crash(adoption);
+            let outcome = scene.change(&scene.store(first.clone())).await;
+            if !first.struck() {
+                assert!(cut_off >= 5, "{cut_off} steps after the commit point");
+                return;
+            }
+            if !matches!(outcome, Err(CommitError::Unknown(_))) {
+                break;
+            }
+            let mut sample = scene.sample.copy();
+            sample.rotated(START);
+            let second = Failing::crash(rotation);
+            let _ = scene.store(second.clone()).compare_and_swap(sample.on(scene.sample.base())).await;
+            scene.single_key_reader(&format!(
+                "crash at {adoption} of the adoption, {rotation} of the rotation"
+            ));
+            if !second.struck() {
+                cut_off += 1;
+                break;
+            }
+            rotation += 1;
+        }
+        adoption += 1;
+    }
+}
+
 /// The witness is the old one or the new one.
 #[tokio::test]
 async fn t35_a_crash_while_the_witness_is_written() {

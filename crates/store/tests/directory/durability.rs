@@ -78,6 +78,9 @@ async fn everything_is_durable_before_the_commit_point_and_the_commit_point_befo
                 calls.iter().position(|(call, path)| *call == Call::Rename && path.ends_with("..data"));
             if let Some(commit) = commit {
                 durable(&calls[..commit]);
+                // Before it is durable, nothing of the old generation may go.
+                let next = calls.get(commit + 1).map(|(call, path)| (*call, path.as_path()));
+                assert_eq!(next, Some((Call::Sync, store.path())));
                 commits += 1;
             }
         }
