@@ -1,9 +1,13 @@
 //! Generated parts: what stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
-use std::fmt::Write as _;
+mod cli;
+mod configuration;
+mod metrics;
+mod policy;
+mod refusals;
+mod rejections;
 
-use keystile_keyring::policy::MEMBERS;
-use keystile_keyring::{Code, Policy, in_words};
+use std::fmt::Write as _;
 
 use crate::error::BookError;
 
@@ -37,31 +41,15 @@ pub fn refresh(page: &str, text: &str) -> Result<String, BookError> {
 
 fn part(name: &str) -> Option<String> {
     match name {
-        "policy" => Some(policy()),
-        "refusals" => Some(refusals()),
+        "cli" => Some(cli::sections()),
+        "configuration" => Some(configuration::table()),
+        "exits" => Some(cli::exits()),
+        "metrics" => Some(metrics::table()),
+        "policy" => Some(policy::table()),
+        "refusals" => Some(refusals::table()),
+        "rejections" => Some(rejections::table()),
         _ => None,
     }
-}
-
-fn policy() -> String {
-    let default = Policy::default();
-    let mut table = "| member | default | range | meaning |\n|---|---|---|---|\n".to_owned();
-    for member in MEMBERS {
-        let counted = member.name == "max_keys";
-        let say = |value: u64| if counted || value == 0 { value.to_string() } else { in_words(value) };
-        let usual = member.get(&default).map_or_else(|| "none".to_owned(), say);
-        let (name, least, most) = (member.name, say(member.min), say(member.max));
-        let _ = writeln!(table, "| `{name}` | {usual} | {least} to {most} | {} |", member.meaning);
-    }
-    table
-}
-
-fn refusals() -> String {
-    let mut table = "| code | when |\n|---|---|\n".to_owned();
-    for code in Code::ALL {
-        let _ = writeln!(table, "| `{code}` | {} |", code.meaning());
-    }
-    table
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //! A page that holds the line `<!-- recorded -->` is one session of bash in an empty directory. Its
 //! `console` blocks are run in their order: a line that begins with `$ ` is a command (`> ` goes on with
 //! it), every other line is output. Commands between `<!-- hidden` and `-->` are run and not shown. A
-//! shown command that fails must be followed by `$ echo $?`, so that no failure goes unseen.
+//! shown command that fails must be followed by `$ echo $?`, so that no failure goes unseen. Kids in
+//! commands and in the text are those of the last recording; they are replaced by those of the new one.
 
+mod kids;
 mod session;
 mod shape;
 
 use std::path::Path;
 
 use crate::error::BookError;
+use kids::Kids;
 use session::Session;
 
 const RECORDED: &str = "<!-- recorded -->";
@@ -33,25 +36,25 @@ pub fn same_shape(one: &str, other: &str) -> bool {
 /// `text` with its consoles recorded anew; `program` is the directory of the `keystile` to run.
 pub fn refresh(page: &str, text: &str, program: &Path) -> Result<String, BookError> {
     let mut session = Session::begin(page, program)?;
+    let mut kids = Kids::default();
     let mut made = String::with_capacity(text.len());
-    let mut lines = text.lines().enumerate().peekable();
+    let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
-        made.push_str(line);
+        made.push_str(&kids.translate(line));
         made.push('\n');
         let end = match line {
             CONSOLE => FENCE,
             HIDDEN => HIDDEN_END,
             _ => continue,
         };
-        let mut block = Vec::new();
-        loop {
-            match lines.next() {
-                Some((_, line)) if line == end => break,
-                Some((_, line)) => block.push(line),
-                None => return Err(BookError::page(page, index, format!("the block has no {end}"))),
-            }
+        let block: Vec<_> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != end).collect();
+        if index + block.len() + 2 > text.lines().count() {
+            return Err(BookError::page(page, index, format!("the block has no {end}")));
         }
-        let shown = if end == FENCE { console(&mut session, &block)? } else { hidden(&mut session, &block)? };
+        let shown = match end {
+            FENCE => console(&mut session, &mut kids, &block)?,
+            _ => hidden(&mut session, &block)?,
+        };
         made.push_str(&shown);
         made.push_str(end);
         made.push('\n');
@@ -60,18 +63,24 @@ pub fn refresh(page: &str, text: &str, program: &Path) -> Result<String, BookErr
     Ok(made)
 }
 
-fn console(session: &mut Session, block: &[&str]) -> Result<String, BookError> {
-    let commands = commands(block);
+/// A command of a console, and what it printed in the last recording.
+struct Entry {
+    command: String,
+    output: String,
+}
+
+fn console(session: &mut Session, kids: &mut Kids, block: &[&str]) -> Result<String, BookError> {
+    let entries = entries(block);
     let mut made = String::new();
-    for (index, command) in commands.iter().enumerate() {
-        let ran = session.run(command)?;
-        let seen = commands.get(index + 1).is_some_and(|next| next == "echo $?");
+    for (index, entry) in entries.iter().enumerate() {
+        let command = kids.translate(&entry.command);
+        let ran = session.run(&command)?;
+        let seen = entries.get(index + 1).is_some_and(|next| next.command == "echo $?");
         if ran.status != 0 && !seen {
-            return Err(session.fault(format!(
-                "exit code {} without `$ echo $?` after it: {command}\n{}",
-                ran.status, ran.output
-            )));
+            let what = format!("exit code {} without `$ echo $?` after it: {command}", ran.status);
+            return Err(session.fault(format!("{what}\n{}", ran.output)));
         }
+        kids.learn(&entry.output, &ran.output);
         for (line, prompt) in command.lines().zip(std::iter::once("$ ").chain(std::iter::repeat("> "))) {
             made.push_str(prompt);
             made.push_str(line);
@@ -91,22 +100,26 @@ fn hidden(session: &mut Session, block: &[&str]) -> Result<String, BookError> {
     Ok(script + "\n")
 }
 
-/// The commands of a console, each as it is given to the shell.
-fn commands(block: &[&str]) -> Vec<String> {
-    let mut commands: Vec<String> = Vec::new();
-    let mut open = false;
+/// The commands of a console with what each printed.
+fn entries(block: &[&str]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
     for line in block {
         if let Some(command) = line.strip_prefix("$ ") {
-            commands.push(command.to_owned());
-            open = true;
-        } else if let (Some(more), Some(last), true) = (line.strip_prefix("> "), commands.last_mut(), open) {
-            last.push('\n');
-            last.push_str(more);
+            entries.push(Entry { command: command.to_owned(), output: String::new() });
+            continue;
+        }
+        let Some(last) = entries.last_mut() else {
+            continue;
+        };
+        if let Some(more) = line.strip_prefix("> ").filter(|_| last.output.is_empty()) {
+            last.command.push('\n');
+            last.command.push_str(more);
         } else {
-            open = false;
+            last.output.push_str(line);
+            last.output.push('\n');
         }
     }
-    commands
+    entries
 }
 
 #[cfg(test)]
@@ -137,6 +150,15 @@ mod tests {
         assert!(error.to_string().contains("exit code 3 without"), "{error}");
         let made = record("```console\n$ (exit 3)\n$ echo $?\n```\n").expect("it is shown");
         assert_eq!(made, "```console\n$ (exit 3)\n$ echo $?\n3\n```\n");
+    }
+
+    #[test]
+    fn kids_in_commands_and_text_are_those_of_the_new_run() {
+        let page =
+            "```console\n$ echo key bbbbbbb1\nkey aaaaaaa1\n$ echo revoke aaaaaaa1\n```\naaaaaaa1 is gone.\n";
+        let made = record(page).expect("both succeed");
+        let expected = "```console\n$ echo key bbbbbbb1\nkey bbbbbbb1\n$ echo revoke bbbbbbb1\nrevoke bbbbbbb1\n```\nbbbbbbb1 is gone.\n";
+        assert_eq!(made, expected);
     }
 
     #[test]

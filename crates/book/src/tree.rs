@@ -41,15 +41,18 @@ pub fn pages() -> Result<Vec<TextFile>, BookError> {
     files(&[".md"])
 }
 
-/// The names of the tests in the repository's source, sorted: functions with a test attribute, in
-/// `.rs` files, and those that `proptest!` makes.
+/// The names of the tests in the repository's source, sorted: functions with a test attribute, and
+/// the public functions of a conformance suite.
 pub fn test_names() -> Result<Vec<String>, BookError> {
     let mut names = Vec::new();
     for file in files(&[".rs"])? {
+        let suite = file.name.contains("/conformance/");
         let mut marked = false;
         for line in file.text.lines().map(str::trim) {
             if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                 marked = true;
+            } else if let Some(name) = line.strip_prefix("pub ").and_then(function_name).filter(|_| suite) {
+                names.push(name.to_owned());
             } else if let Some(name) = function_name(line).filter(|_| marked) {
                 names.push(name.to_owned());
                 marked = false;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::error::BookError;
+use crate::tree;
 
 /// A command that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_mins(5);
@@ -47,6 +48,7 @@ impl Session {
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .env("USER", "operator")
+            .env("REPOSITORY", tree::root())
             .stdin(Stdio::piped())
             .stdout(writer.try_clone().map_err(fail())?)
             .stderr(writer)

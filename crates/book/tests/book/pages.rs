@@ -1,11 +1,11 @@
 //! Every page is what the source says, and what it points to is there.
-#![allow(clippy::expect_used, reason = "these are tests, helpers included")]
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use keystile_book::tree::{self, TextFile};
 use keystile_book::{columns, markdown, parts};
+use keystile_gateway::{METRICS, VIEWED};
 
 fn pages() -> Vec<TextFile> {
     tree::pages().expect("the pages can be read")
@@ -80,4 +80,32 @@ fn the_summary_lists_every_page_of_the_book_once() {
     let in_book = |page: &&TextFile| page.name.starts_with("docs/") && page.name != "docs/SUMMARY.md";
     let there: Vec<_> = pages.iter().filter(in_book).map(|page| page.name.clone()).collect();
     assert_eq!(listed, there);
+}
+
+#[test]
+fn metrics_that_pages_name_exist() {
+    let known: BTreeSet<&str> = METRICS.iter().chain(VIEWED).map(|metric| metric.name).collect();
+    for page in tree::files(&[".md", ".yaml"]).expect("the pages can be read") {
+        let words = page.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for name in words.filter_map(|word| word.strip_prefix("keystile_")) {
+            let is_crate = tree::root().join("crates").join(name).exists();
+            let found = known.contains(name.strip_suffix("_total").unwrap_or(name));
+            assert!(is_crate || found, "{}: there is no metric keystile_{name}", page.name);
+        }
+    }
+}
+
+#[test]
+fn every_shape_of_json_output_is_in_the_reference() {
+    let source = tree::files(&[".rs"]).expect("the source can be read");
+    let answers = source.iter().filter(|file| file.name.starts_with("crates/cli/src/"));
+    let quoted = answers.flat_map(|file| file.text.split('"').skip(1).step_by(1));
+    let shapes: BTreeSet<_> =
+        quoted.filter(|text| text.starts_with("keystile/") && text.ends_with("/v1")).collect();
+    assert!(shapes.contains("keystile/status/v1"), "{shapes:?}");
+    let pages = pages();
+    let page = pages.iter().find(|page| page.name == "docs/reference/json.md").expect("there is a reference");
+    for shape in shapes {
+        assert!(page.text.contains(&format!("| `{shape}` |")), "{} does not list {shape}", page.name);
+    }
 }
