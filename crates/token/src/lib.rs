@@ -4,6 +4,38 @@
 //! a closed [`Verdict`]. Nothing here reads a clock or a file; randomness is passed in. The profile is
 //! one algorithm (Ed25519, RFC 8037), two token types and a handful of claims; what is outside it is
 //! refused, not interpreted (RFC 8725).
+//!
+//! ```
+//! use keystile_keyring::manifest::Origin;
+//! use keystile_keyring::plan::{self, Candidate};
+//! use keystile_keyring::{GatewayId, Policy, UnixTime};
+//! use keystile_system::SystemEntropy;
+//! use keystile_token::{
+//!     BootstrapMethod, Keyring, PrivateKey, PrivateKeys, SandboxGrant, SandboxId, Verdict, digest, kid_of,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = UnixTime(1_800_000_000);
+//! let private = PrivateKey::generate(&SystemEntropy)?;
+//! let public_key = private.public_key();
+//! let first = Candidate { kid: kid_of(&public_key), public_key, origin: Origin::Generated };
+//! let manifest = plan::init(GatewayId::new("openshell")?, Policy::default(), &first, "me", now)?.next;
+//!
+//! let mut keys = PrivateKeys::new();
+//! keys.insert(first.kid.clone(), private)?;
+//! let digest = digest(&manifest.to_json()?);
+//! let keyring = Keyring::open(manifest, digest, keys)?;
+//!
+//! let grant = SandboxGrant::bootstrap(SandboxId::new("sandbox-1")?, BootstrapMethod::TokenFile, now);
+//! let minted = keyring.mint(&grant, now)?;
+//! let Verdict::Accepted(accepted) = keyring.verify(minted.token.expose().as_bytes(), now.plus(60)) else {
+//!     panic!("a fresh token is accepted");
+//! };
+//! assert_eq!(accepted.claims.sandbox_id.as_str(), "sandbox-1");
+//! assert_eq!(accepted.kid, first.kid);
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod claims;

@@ -86,13 +86,13 @@ impl PrivateKey {
         if pem.len() > PEM_BYTES {
             return Err(KeyError::TooLarge { found: pem.len() });
         }
-        let (label, der) = pem_rfc7468::decode_vec(pem.trim_ascii_end())
+        let mut buffer = Zeroizing::new(vec![0; pem.len()]);
+        let (label, der) = pem_rfc7468::decode(pem.trim_ascii_end(), &mut buffer)
             .map_err(|why| KeyError::NotPem { what: "private key", why })?;
-        let der = Zeroizing::new(der);
         if label != LABEL {
             return Err(KeyError::label(label, LABEL));
         }
-        Self::from_pkcs8(&der)
+        Self::from_pkcs8(der)
     }
 
     /// The key as PEM of PKCS#8 version 1, which every reader understands.

@@ -62,3 +62,41 @@ impl Verifier for KeyVerifier {
         self.0.verify_sig(message, signature).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jws::encode;
+    use crate::private_key::PrivateKey;
+
+    /// RFC 8037 appendix A.1, as PKCS#8.
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+        -----END PRIVATE KEY-----\n";
+    /// RFC 8037 appendix A.4.
+    const SIGNING_INPUT: &[u8] = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+    const SIGNATURE: &str =
+        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+
+    fn signer() -> PairSigner {
+        PrivateKey::from_pem(KEY.as_bytes()).unwrap().into_signer().unwrap()
+    }
+
+    #[test]
+    fn rfc_8037_a4_signing() {
+        assert_eq!(encode(&signer().sign(SIGNING_INPUT).unwrap()), SIGNATURE);
+    }
+
+    #[test]
+    fn rfc_8037_a5_validation() {
+        let signature = signer().sign(SIGNING_INPUT).unwrap();
+        let verifier = KeyVerifier::new(&signer().public_key()).unwrap();
+        assert!(verifier.verify(SIGNING_INPUT, &signature));
+        assert!(!verifier.verify(&SIGNING_INPUT[1..], &signature));
+        for at in 0..64 {
+            let mut changed = signature;
+            changed[at] ^= 1;
+            assert!(!verifier.verify(SIGNING_INPUT, &changed), "byte {at}");
+        }
+    }
+}

@@ -44,7 +44,7 @@ fn the_jwk_set_is_openshells_byte_for_byte() {
 }
 
 #[test]
-fn rfc_8037_a2_the_jwk_of_the_example_key() {
+fn a_jwk_has_the_members_of_rfc_8037() {
     let jwk = &simple().jwk_set(UnixTime(2000)).keys[0];
     assert_eq!(jwk.x, base64url(private_key(1).public_key().0));
     assert_eq!((jwk.kty, jwk.crv, jwk.alg, jwk.key_use), ("OKP", "Ed25519", "EdDSA", "sig"));

@@ -178,6 +178,14 @@ fn t34_no_key_and_no_randomness_are_no_token() {
 }
 
 #[test]
+fn t34_a_token_that_we_would_refuse_is_not_minted() {
+    let mut floored = manifest(vec![key(1)], &[(1000, 1)]);
+    floored.lineage_floor = Some(UnixTime(2000));
+    let error = mint(&open(floored), supervisor(), 60).unwrap_err();
+    assert_eq!(error, MintError::Stillborn(Reason::LineageRevoked));
+}
+
+#[test]
 fn t29_neither_kind_passes_as_the_other() {
     let keyring = simple();
     let extension = mint(&keyring, supervisor(), 900).unwrap();

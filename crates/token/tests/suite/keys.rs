@@ -30,7 +30,7 @@ fn rfc8037_pem() -> String {
 }
 
 #[test]
-fn rfc_8037_a2_the_public_key_follows_from_the_private_one() {
+fn rfc_8037_a1_and_a2_the_public_key_follows_from_the_private_one() {
     let key = PrivateKey::from_pem(rfc8037_pem().as_bytes()).unwrap();
     assert_eq!(key.public_key().0.to_vec(), URL_SAFE_NO_PAD.decode(RFC8037_X).unwrap());
 }

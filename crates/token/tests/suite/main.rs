@@ -16,6 +16,7 @@ mod keyring;
 mod keys;
 mod mint;
 mod openshell;
+mod promise;
 mod reasons;
 mod reread;
 mod routing;

@@ -188,8 +188,11 @@ fn openshells_rows_that_are_refused() {
     let forged = rejected(&keyring, &row().signed(&forging_key(2)), 2000).answer();
     assert_eq!(forged.text, "invalid token: InvalidSignature");
     let good = row().signed(&forging_key(1));
-    let tampered = good.replacen("eyJ", "eyK", 1);
-    assert_eq!(rejected(&keyring, &tampered, 2000).answer().text, "invalid token");
+    let (_, signature) = good.rsplit_once('.').unwrap();
+    let other = row().claim("sandbox_id", "sandbox-2").signed(&forging_key(1));
+    let (input, _) = other.rsplit_once('.').unwrap();
+    let tampered = rejected(&keyring, &format!("{input}.{signature}"), 2000).answer();
+    assert_eq!(tampered.text, "invalid token: InvalidSignature");
     assert_eq!(text(&row().claim("iss", "openshell-gateway:other"), 2000), "invalid token: InvalidIssuer");
     assert_eq!(text(&row().claim("aud", "openshell-gateway:other"), 2000), "invalid token: InvalidAudience");
     assert_eq!(text(&row(), 5070), "invalid token: ExpiredSignature");

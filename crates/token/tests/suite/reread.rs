@@ -135,6 +135,19 @@ fn what_a_newer_generation_could_change_is_unavailable_while_the_store_is() {
 }
 
 #[test]
+fn c14_only_a_prepared_key_is_given_the_benefit_of_the_doubt() {
+    for (token, now, reason) in changeable() {
+        let (keyring, now) = match reason {
+            Reason::RetiredKey => (open(retired_early()), 8_950),
+            _ => (open(fleet()), now),
+        };
+        // Confirmed long before every `iat`.
+        let accepted = unreadable(&keyring, &token, now, 0).is_accepted();
+        assert_eq!(accepted, reason == Reason::KeyNotActive, "{reason}");
+    }
+}
+
+#[test]
 fn c14_a_prepared_keys_token_is_accepted_by_its_iat() {
     let keyring = open(fleet());
     let fresh = token(3, 5970, 9570);
