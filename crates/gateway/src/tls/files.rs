@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keystile_keyring::Digest;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -48,8 +49,10 @@ pub enum TlsError {
     ClientCa(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The files' bytes at one moment. Comparing two tells whether anything changed.
-#[derive(PartialEq, Eq)]
+/// What tells the files' contents at one moment from those at another.
+pub(super) type Fingerprint = Vec<Digest>;
+
+/// The files' bytes at one moment.
 pub(super) struct Contents {
     files: Vec<(PathBuf, zeroize::Zeroizing<Vec<u8>>)>,
 }
@@ -59,6 +62,10 @@ impl Contents {
     pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let read = |path: &PathBuf| Ok((path.clone(), read(path)?));
         Ok(Self { files: files.paths().map(read).collect::<Result<_, TlsError>>()? })
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.files.iter().map(|(_, bytes)| keystile_token::digest(bytes)).collect()
     }
 
     /// What rustls serves with: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.

@@ -44,14 +44,17 @@ impl TlsFiles {
 /// The certificates in force. A handshake takes what is there when it begins.
 pub(crate) struct Tls {
     files: TlsFiles,
+    opened: files::Fingerprint,
     current: ArcSwap<ServerConfig>,
 }
 
 impl Tls {
     /// Reads the files for the first time.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, TlsError> {
-        let config = files::Contents::read(&files)?.server_config(files.client_certificates)?;
-        Ok(Self { files, current: ArcSwap::from_pointee(config) })
+        let contents = files::Contents::read(&files)?;
+        let config = contents.server_config(files.client_certificates)?;
+        let opened = contents.fingerprint();
+        Ok(Self { files, opened, current: ArcSwap::from_pointee(config) })
     }
 
     /// What the next handshake uses.

@@ -23,32 +23,43 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub(crate) async fn keep_current(tls: Arc<Tls>, metrics: Arc<Metrics>) {
     let changed = Arc::new(Notify::new());
     let _watcher = watch(&tls, Arc::clone(&changed));
-    // What was opened is read once more: a change between opening and watching is not missed.
-    let mut seen = None;
+    let mut seen = tls.opened.clone();
+    let mut complaint = String::new();
     loop {
-        let read = read(&tls).await;
-        if let Some(contents) = read.as_ref().ok().filter(|contents| seen.as_ref() != Some(*contents)) {
-            let first = seen.is_none();
-            match contents.server_config(tls.files.client_certificates) {
-                Ok(config) => {
-                    tls.current.store(Arc::new(config));
-                    if !first {
-                        metrics.tls_reloads.inc();
-                        tracing::info!(certificate = %tls.files.cert.display(), "TLS certificates changed");
-                    }
-                }
-                Err(error) => complain(&error, &metrics),
+        match read(&tls).await {
+            Ok(contents) if contents.fingerprint() == seen => {}
+            Ok(contents) => {
+                put_in_force(&tls, &contents, &metrics, &mut complaint);
+                seen = contents.fingerprint();
             }
-        } else if let Err(error) = &read {
-            complain(error, &metrics);
-        }
-        if let Ok(contents) = read {
-            seen = Some(contents);
+            Err(error) => complain(&error, &metrics, &mut complaint),
         }
         tokio::select! {
             () = changed.notified() => tokio::time::sleep(SETTLE).await,
             () = tokio::time::sleep(POLL) => {}
         }
+    }
+}
+
+fn put_in_force(tls: &Tls, contents: &Contents, metrics: &Metrics, complaint: &mut String) {
+    match contents.server_config(tls.files.client_certificates) {
+        Ok(config) => {
+            tls.current.store(Arc::new(config));
+            complaint.clear();
+            metrics.tls_reloads.inc();
+            tracing::info!(certificate = %tls.files.cert.display(), "TLS certificates changed");
+        }
+        Err(error) => complain(&error, metrics, complaint),
+    }
+}
+
+/// Says once what is wrong, however often it is seen.
+fn complain(error: &TlsError, metrics: &Metrics, complaint: &mut String) {
+    let why = chain(error);
+    if *complaint != why {
+        metrics.tls_reload_failures.inc();
+        tracing::error!(%why, "changed TLS files are not usable; the certificates in force stay");
+        *complaint = why;
     }
 }
 
@@ -58,11 +69,6 @@ async fn read(tls: &Arc<Tls>) -> Result<Contents, TlsError> {
     tokio::task::spawn_blocking(move || Contents::read(&tls.files))
         .await
         .unwrap_or_else(|error| Err(TlsError::Unreadable { path, source: std::io::Error::other(error) }))
-}
-
-fn complain(error: &TlsError, metrics: &Metrics) {
-    metrics.tls_reload_failures.inc();
-    tracing::error!(why = %chain(error), "changed TLS files are not usable; the certificates in force stay");
 }
 
 /// Watches the directories, not the files: editors and kubelet replace files, and a watch on a
