@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{Digest, Kid, ReplicaId};
+use crate::manifest::limits;
 use crate::policy::Maxima;
 use crate::time::UnixTime;
 
 /// One replica's own account of itself. Instants are of the replica's clock.
+///
+/// Members that this version does not know are ignored: a newer replica must not drop out of the gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ReplicaReport {
     /// Which process.
     pub replica: ReplicaId,
@@ -43,7 +45,7 @@ pub struct ReplicaReport {
 
 /// How a replica is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "is", content = "why", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", tag = "is", content = "why")]
 pub enum Condition {
     /// Started, nothing loaded yet.
     Loading,
@@ -55,7 +57,6 @@ pub enum Condition {
 
 /// What a replica says of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct KeyReport {
     /// The key.
     pub kid: Kid,
@@ -70,7 +71,6 @@ pub struct KeyReport {
 
 /// What a replica saw of a key's tokens, remembered within bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct KeyUsage {
     /// Distinct sandboxes whose newest token here is of this key.
     pub sandboxes: u64,
@@ -88,6 +88,20 @@ pub struct KeyUsage {
 impl KeyUsage {
     /// How many sandboxes a report names.
     pub const NAMED: usize = 16;
+    /// How many methods it counts.
+    const METHODS: usize = 8;
+
+    fn tidy(&mut self) {
+        self.never_expires.truncate(Self::NAMED);
+        self.never_expires.iter_mut().for_each(|sandbox| tidy(sandbox, 128));
+        let methods = std::mem::take(&mut self.methods).into_iter().take(Self::METHODS);
+        self.methods = methods
+            .map(|(mut method, count)| {
+                tidy(&mut method, 64);
+                (method, count)
+            })
+            .collect();
+    }
 }
 
 /// What a report is worth at an instant.
@@ -102,6 +116,19 @@ pub enum Presence {
 }
 
 impl ReplicaReport {
+    /// Reads a stored report. Its texts are cut to their limits and made safe to print, not refused:
+    /// a replica that says too much still counts.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut report: Self = serde_json::from_slice(bytes)?;
+        tidy(&mut report.build, 64);
+        if let Condition::Degraded(why) = &mut report.condition {
+            tidy(why, 512);
+        }
+        report.keys.truncate(limits::KEYS);
+        report.keys.iter_mut().for_each(|key| key.usage.tidy());
+        Ok(report)
+    }
+
     /// Whether the replica counts at `now`: it does until its last report is older than
     /// max_staleness + max_skew, for until then it may mint.
     pub fn presence(&self, now: UnixTime, maxima: Maxima) -> Presence {
@@ -115,5 +142,89 @@ impl ReplicaReport {
     /// What it says of `kid`.
     pub fn key(&self, kid: &Kid) -> Option<&KeyReport> {
         self.keys.iter().find(|key| key.kid == *kid)
+    }
+}
+
+/// Visible ASCII and spaces only, at most `max` bytes: nothing that a terminal or a log would obey.
+fn tidy(text: &mut String, max: usize) {
+    let plain = |char: char| if char.is_ascii_graphic() || char == ' ' { char } else { '?' };
+    *text = text.chars().take(max).map(plain).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAXIMA: Maxima = Maxima { staleness: 300, skew: 30, verifier_cache: 300 };
+
+    fn report(extra: &str) -> Vec<u8> {
+        let head =
+            r#""replica":"gateway-0","build":"1.2.3","started_at":10,"reported_at":100,"generation":7"#;
+        format!("{{{head}{extra}}}").into_bytes()
+    }
+
+    #[test]
+    fn a_replica_counts_until_it_may_mint_no_more() {
+        let read = |at| ReplicaReport { reported_at: UnixTime(at), ..sample() };
+        assert_eq!(read(100).presence(UnixTime(430), MAXIMA), Presence::Live);
+        assert_eq!(read(100).presence(UnixTime(431), MAXIMA), Presence::Lost(UnixTime(430)));
+        assert_eq!(read(100).presence(UnixTime(0), MAXIMA), Presence::Live, "its clock may be ahead");
+    }
+
+    #[test]
+    fn a_withdrawn_replica_left_when_it_said_so() {
+        let left = ReplicaReport { withdrawn_at: Some(UnixTime(120)), ..sample() };
+        assert_eq!(left.presence(UnixTime(121), MAXIMA), Presence::Withdrawn(UnixTime(120)));
+        assert_eq!(left.presence(UnixTime(9000), MAXIMA), Presence::Withdrawn(UnixTime(120)));
+    }
+
+    #[test]
+    fn a_report_of_a_newer_version_is_read() {
+        let bytes = report(
+            r#","condition":{"is":"ready"},"shoe_size":43,"keys":[{"kid":"a","held_since":1,"from_start":true,"colour":"red","usage":{"sandboxes":2,"mood":"good"}}]"#,
+        );
+        let read = ReplicaReport::from_json(&bytes).unwrap();
+        let key = read.key(&Kid::new("a").unwrap()).unwrap();
+        assert_eq!((key.held_since, key.from_start, key.usage.sandboxes), (UnixTime(1), true, 2));
+        assert_eq!((read.condition, read.clock_offset), (Condition::Ready, None));
+    }
+
+    #[test]
+    fn texts_of_a_report_are_cut_and_made_safe_to_print() {
+        let why = format!("\u{1b}[31mred\u{202e}{}", "x".repeat(2000));
+        let named: Vec<_> = (0..40).map(|number| format!("sandbox-{number}\n")).collect();
+        let methods: BTreeMap<_, _> = (0..40).map(|number| (format!("method {number}\t"), 1)).collect();
+        let keys: Vec<_> = (0..20)
+            .map(|number| KeyReport {
+                kid: Kid::new(format!("k{number}")).unwrap(),
+                held_since: UnixTime(1),
+                from_start: false,
+                usage: KeyUsage {
+                    never_expires: named.clone(),
+                    methods: methods.clone(),
+                    ..KeyUsage::default()
+                },
+            })
+            .collect();
+        let hostile = ReplicaReport { condition: Condition::Degraded(why), keys, ..sample() };
+        let read = ReplicaReport::from_json(&serde_json::to_vec(&hostile).unwrap()).unwrap();
+        let Condition::Degraded(why) = &read.condition else { panic!("found {:?}", read.condition) };
+        assert!(why.starts_with("?[31mred?xxx") && why.len() == 512, "{why}");
+        assert_eq!(read.keys.len(), limits::KEYS);
+        assert_eq!(read.keys[0].usage.never_expires.len(), KeyUsage::NAMED);
+        assert_eq!(read.keys[0].usage.never_expires[3], "sandbox-3?");
+        assert_eq!(read.keys[0].usage.methods.len(), KeyUsage::METHODS);
+        assert!(read.keys[0].usage.methods.contains_key("method 0?"));
+    }
+
+    #[test]
+    fn what_is_not_a_report_is_an_error() {
+        for bytes in [&b""[..], b"{}", b"[1]", &report(r#","condition":{"is":"asleep"}"#)] {
+            assert!(ReplicaReport::from_json(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    fn sample() -> ReplicaReport {
+        ReplicaReport::from_json(&report(r#","condition":{"is":"loading"}"#)).unwrap()
     }
 }

@@ -84,7 +84,7 @@ fn read_one(place: &Place, name: &str) -> Result<Option<ReplicaReport>, String> 
     if bytes.len() > limits::REPORT_BYTES {
         return Err(format!("more than {} bytes", limits::REPORT_BYTES));
     }
-    let mut report: ReplicaReport = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    let mut report = ReplicaReport::from_json(&bytes).map_err(|error| error.to_string())?;
     if members::report(&report.replica) != name {
         return Err(format!("it is of {}, which has another file", report.replica));
     }
