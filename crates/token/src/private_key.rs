@@ -8,6 +8,7 @@ use keystile_keyring::PublicKey;
 use keystile_system::{Entropy, EntropyError};
 use zeroize::Zeroizing;
 
+use crate::secret::PrivatePem;
 use crate::signer::PairSigner;
 
 /// The greatest size of a PEM file, in bytes.
@@ -96,7 +97,7 @@ impl PrivateKey {
     }
 
     /// The key as PEM of PKCS#8 version 1, which every reader understands.
-    pub fn to_pem(&self) -> Zeroizing<String> {
+    pub fn to_pem(&self) -> PrivatePem {
         let mut der = Zeroizing::new([0; 48]);
         for (out, byte) in der.iter_mut().zip(PKCS8_V1_PREFIX.iter().chain(self.seed.iter())) {
             *out = *byte;
@@ -106,7 +107,7 @@ impl PrivateKey {
         pem.push_str("-----BEGIN PRIVATE KEY-----\n");
         STANDARD.encode_string(der.as_slice(), &mut pem);
         pem.push_str("\n-----END PRIVATE KEY-----\n");
-        pem
+        PrivatePem::new(pem)
     }
 
     /// The public part.

@@ -1,4 +1,4 @@
-//! A token in the open: whoever reads it can use it.
+//! Texts that whoever reads them can use: each prints as its length only and is zeroed on drop.
 
 use std::fmt;
 
@@ -21,5 +21,30 @@ impl SecretToken {
 impl fmt::Debug for SecretToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretToken({} bytes)", self.0.len())
+    }
+}
+
+/// A private key as PKCS#8 PEM, on its way into the store's file. Printing it shows its length only;
+/// it is zeroed on drop.
+pub struct PrivatePem(Zeroizing<String>);
+
+impl PrivatePem {
+    pub(crate) fn new(pem: Zeroizing<String>) -> Self {
+        Self(pem)
+    }
+}
+
+impl std::ops::Deref for PrivatePem {
+    type Target = str;
+
+    /// The text itself, to be written where private keys are kept.
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivatePem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivatePem({} bytes)", self.0.len())
     }
 }

@@ -85,7 +85,7 @@ fn trailing_data_is_refused_inside_and_after_the_block() {
     let mut longer = der(&good);
     longer.push(0);
     assert_eq!(refused(&pem("PRIVATE KEY", &longer)), KeyError::NotEd25519Private);
-    let two = format!("{}{}", *good, *private_key(2).to_pem());
+    let two = format!("{}{}", &*good, &*private_key(2).to_pem());
     assert!(matches!(refused(&two), KeyError::NotPem { what: "private key", .. }));
 }
 
@@ -111,7 +111,7 @@ fn keys_of_other_kinds_are_refused() {
 #[test]
 fn pem_is_bounded() {
     let good = private_key(1).to_pem();
-    let padded = |size: usize| format!("{}\n{}", "x".repeat(size - good.len() - 1), *good);
+    let padded = |size: usize| format!("{}\n{}", "x".repeat(size - good.len() - 1), &*good);
     assert!(PrivateKey::from_pem(padded(8192).as_bytes()).is_ok());
     assert_eq!(refused(&padded(8193)), KeyError::TooLarge { found: 8193 });
     let found = vec![b'x'; 8193];
@@ -123,7 +123,7 @@ fn line_ends_may_be_of_any_kind() {
     let text = private_key(3).to_pem().replace('\n', "\r\n");
     assert!(PrivateKey::from_pem(text.as_bytes()).is_ok());
     assert!(PrivateKey::from_pem(private_key(3).to_pem().trim_end().as_bytes()).is_ok());
-    assert!(PrivateKey::from_pem(format!("{}\n \n", *private_key(3).to_pem()).as_bytes()).is_ok());
+    assert!(PrivateKey::from_pem(format!("{}\n \n", &*private_key(3).to_pem()).as_bytes()).is_ok());
 }
 
 #[test]

@@ -97,6 +97,12 @@ fn t48_refusals_show_no_token() {
 }
 
 #[test]
+fn t48_a_private_key_on_its_way_to_a_file_shows_its_length_only() {
+    let pem = private_key(7).to_pem();
+    assert_eq!(format!("{pem:?}"), format!("PrivatePem({} bytes)", pem.len()));
+}
+
+#[test]
 fn t48_errors_about_keys_show_no_key() {
     let secrets = Secrets::of(&token(7, 2000, 3000), 7);
     let good = private_key(7).to_pem();
@@ -105,7 +111,7 @@ fn t48_errors_about_keys_show_no_key() {
         good.replace("-----END PRIVATE KEY-----", ""),
         good[..good.len() - 40].to_owned(),
         good.replace("MC4CAQAw", "MC4CAQIw"),
-        format!("{}{}", *good, *good),
+        format!("{}{}", &*good, &*good),
         good.replace('\n', " "),
         good.repeat(80),
     ];
