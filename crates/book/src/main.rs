@@ -50,11 +50,10 @@ fn recorded(directory: &Path, only: &[&str], check: bool) -> Result<(), BookErro
         let made = record::refresh(&page.name, &page.text, &program)?;
         if !check {
             write(&page, &made)?;
-        } else if !record::same_shape(&page.text, &made) {
-            let path = program.join("recorded.md");
-            fs::write(&path, &made).map_err(|source| file("write", &path, source))?;
-            let what = format!("its commands print something else now: compare with {}", path.display());
-            return Err(BookError::Session { page: page.name, what });
+        } else if let Some((index, then, now)) = record::difference(&page.text, &made) {
+            let what =
+                format!("its commands print something else now; it says\n{then}\nand now it is\n{now}");
+            return Err(BookError::Page { page: page.name, line: index + 1, what });
         }
         println!("{} {}", page.name, if check { "holds" } else { "recorded" });
     }

@@ -17,6 +17,7 @@ use kids::Kids;
 use session::Session;
 
 const RECORDED: &str = "<!-- recorded -->";
+const VARIES: &str = "<!-- varies -->";
 const HIDDEN: &str = "<!-- hidden";
 const HIDDEN_END: &str = "-->";
 const CONSOLE: &str = "```console";
@@ -27,10 +28,34 @@ pub fn is_recorded(text: &str) -> bool {
     text.lines().any(|line| line == RECORDED)
 }
 
-/// Whether two recordings of a page differ only in what differs from run to run: kids, instants,
-/// durations, counts and the pictures drawn from them.
-pub fn same_shape(one: &str, other: &str) -> bool {
-    shape::of(one) == shape::of(other)
+/// The first line in which two recordings of a page differ, from 0, and that line of each; kids, instants,
+/// durations, counts and the pictures drawn from them differ from run to run, and do not count. Nor does
+/// what the commands of a console print that follows the line `<!-- varies -->`.
+pub fn difference<'a>(one: &'a str, other: &'a str) -> Option<(usize, &'a str, &'a str)> {
+    const END: (usize, &str) = (0, "(the end)");
+    let (mut one, mut other) = (compared(one), compared(other));
+    loop {
+        let (line, now) = match (one.next(), other.next()) {
+            (None, None) => return None,
+            (line, now) => (line.unwrap_or(END), now.unwrap_or(END)),
+        };
+        if shape::of(line.1) != shape::of(now.1) {
+            return Some((line.0, line.1, now.1));
+        }
+    }
+}
+
+/// The lines of a page that a new recording must agree with.
+fn compared(page: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut varies = false;
+    page.lines().enumerate().filter(move |(_, line)| {
+        varies = match *line {
+            VARIES => true,
+            FENCE => false,
+            _ => varies,
+        };
+        !varies || matches!(*line, VARIES | CONSOLE) || line.starts_with("$ ")
+    })
 }
 
 /// `text` with its consoles recorded anew; `program` is the directory of the `keystile` to run.
@@ -142,6 +167,23 @@ mod tests {
         let made = record(page).expect("it succeeds");
         assert!(made.contains("$ for i in 1 2; do\n>   echo $i$x\n> done\n13\n23\n```"), "{made}");
         assert_eq!(record(&made).expect("it succeeds again"), made);
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_told() {
+        let (one, other) = ("a\n3 replicas in 5 s\nb\n", "a\n4 replicas in 2 min\nc\n");
+        assert_eq!(difference(one, other), Some((2, "b", "c")));
+        assert_eq!(difference(one, one), None);
+        assert_eq!(difference("a\n", "a\nb\n"), Some((0, "(the end)", "b")));
+    }
+
+    #[test]
+    fn what_varies_is_not_compared_and_the_commands_are() {
+        let page = |output: &str, last: &str| {
+            format!("<!-- varies -->\n```console\n$ date\n{output}\n```\n{last}\n")
+        };
+        assert_eq!(difference(&page("Mon", "a"), &page("Tue\nWed", "a")), None);
+        assert_eq!(difference(&page("Mon", "a"), &page("Tue\nWed", "b")), Some((5, "a", "b")));
     }
 
     #[test]
