@@ -11,6 +11,32 @@
 //! * **Present.** [`Supervisor::layer`] puts the token on every call and watches for rejections; the token can
 //!   also be kept in a file ([`Output`]).
 //!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use keystile_proto::keystile::v1::{WhoAmIRequest, keystile_client::KeystileClient};
+//! use keystile_supervisor::{Config, Endpoint, Source, Supervisor, Timing};
+//! use keystile_system::{SystemClock, SystemEntropy};
+//! use tower::Layer as _;
+//!
+//! # async fn example(channel: tonic::transport::Channel) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config {
+//!     endpoints: vec![Endpoint::url("http://127.0.0.1:17670")?],
+//!     sources: vec![Source::TokenFile("/etc/openshell/auth/sandbox.jwt".into())],
+//!     tls: None,
+//!     allow_plaintext: false,
+//!     output: None,
+//!     timing: Timing::default(),
+//! };
+//! let supervisor = Supervisor::start(config, Arc::new(SystemClock::default()), Arc::new(SystemEntropy))?;
+//! supervisor.ready().await?;
+//! let mut client = KeystileClient::new(supervisor.layer().layer(channel));
+//! println!("{}", client.who_am_i(WhoAmIRequest {}).await?.into_inner().sandbox_id);
+//! supervisor.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Nothing here verifies a signature or holds a signing key: the crate cannot link private-key code. No token is
 //! printed by any `Debug`, error or log line of it.
 

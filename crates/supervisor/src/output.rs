@@ -85,3 +85,42 @@ impl OutputFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn token(text: &str) -> Token {
+        Token::new(text).unwrap()
+    }
+
+    /// As for a write whose thread begins only after the supervisor has stopped.
+    #[tokio::test]
+    async fn what_was_removed_at_the_stop_stays_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let ledger = Ledger::new(Duration::ZERO);
+        let mut file = OutputFile::new(Some(Output { path: path.clone(), remove_at_stop: true }));
+        file.keep(token("first"), &ledger).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\n");
+        file.stop().await;
+        assert!(!path.exists());
+        file.keep(token("second"), &ledger).await;
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn the_same_token_is_written_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(Duration::ZERO);
+        let path = directory.path().join("token");
+        let mut file = OutputFile::new(Some(Output { path, remove_at_stop: false }));
+        for _ in 0..3 {
+            file.keep(token("same"), &ledger).await;
+            file.retry(&ledger).await;
+        }
+        assert_eq!(ledger.read(Duration::ZERO).writes, 1);
+    }
+}

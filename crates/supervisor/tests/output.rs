@@ -124,25 +124,3 @@ async fn the_file_stays_at_the_stop_unless_asked() {
     supervisor.shutdown().await;
     assert!(path.exists());
 }
-
-/// A write that is under way when the supervisor stops must not bring the file back.
-#[test]
-fn what_was_removed_at_the_stop_stays_removed() {
-    let directory = tempfile::tempdir().unwrap();
-    for round in 0..40 {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let gateway = Gateway::new(TestClock::new(), |_| Answer::Token("k", 0));
-            let mut settings = with_output(&gateway, &directory.path().join("token"), true);
-            settings.timing = settings.timing.scaled(1e-9);
-            settings.timing.attempt_timeout = Duration::from_secs(10);
-            let supervisor = start(settings, TestClock::new());
-            gateway.after_calls(1 + round % 4).await;
-            supervisor.shutdown().await;
-        });
-        // Waits for what its threads are still doing.
-        drop(runtime);
-        assert_eq!(names(directory.path()), Vec::<PathBuf>::new(), "round {round}");
-    }
-}
