@@ -1,4 +1,4 @@
-//! Configuration of `keystile serve`: one table of [`settings`], four places where a value may come from.
+//! Configuration of `keystile serve`: one table of [settings](SETTINGS), four places where a value may come from.
 //!
 //! A flag wins over an environment variable, that over the one TOML file, that over the default. A
 //! name that no setting has is refused wherever it stands, with the nearest name.
