@@ -98,6 +98,20 @@ impl App {
         self.print(&(json + "\n"))
     }
 
+    /// The answer on one line, while the program goes on: what reads it need not wait for its end.
+    pub(crate) fn announce<T: Serialize>(
+        &self,
+        schema: &str,
+        body: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if !self.json() {
+            return self.print(&text());
+        }
+        let json = serde_json::to_string(&Document { schema, body });
+        self.print(&(json.map_err(|error| Failure::of(Exit::Other, &error))? + "\n"))
+    }
+
     /// Says what went wrong.
     pub(crate) fn complain(&self, failure: &Failure) {
         if !failure.is_silent() {

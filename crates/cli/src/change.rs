@@ -92,7 +92,7 @@ pub(crate) async fn carry_out(app: &App, request: &Request, how: How, said: Said
     }
     let (outcome, teller) = match how {
         How::Rotation(rotation) => {
-            let mut teller = Teller::of_steps(app);
+            let mut teller = Teller::of_steps(app).patient(!rotation.no_wait);
             (rotate(&operator, request, rotation, &mut teller).await, teller)
         }
         How::Dry | How::Once => {
@@ -142,7 +142,7 @@ pub(crate) fn show_plan(app: &App, plan: &Plan) -> Result<(), Failure> {
         ..ChangeReport::of(plan.verb, "would-change")
     };
     app.answer("keystile/change/v1", &report, || {
-        let text = plan_text::impact(&plan.impact, plan.planned_at, app.paint(&app.world.stdout));
+        let text = plan_text::plan(plan, app.width(), app.paint(&app.world.stdout));
         format!("{text}Nothing was changed.\n")
     })
 }
@@ -209,7 +209,7 @@ pub(crate) fn failure(error: &OperateError, app: &App) -> Failure {
         OperateError::Refused(refusal) => refusal.clone().into(),
         OperateError::Held { gate, operation } => Failure::refused(
             code(gate),
-            format!("{} is in flight and waits: {}", operation.id, gate_in_words(gate, &app.when())),
+            format!("{} is in flight: {}", operation.id, gate_in_words(gate, &app.when())),
         )
         .remedy("go on: keystile rotate; or drop its key: keystile rollback"),
         other => Failure::of(exit(other), other),

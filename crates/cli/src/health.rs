@@ -88,7 +88,7 @@ fn keyring(manifest: &Manifest, now: UnixTime) -> Vec<Problem> {
                 roughly(age),
                 roughly(after)
             ),
-            "keystile rotate",
+            "replace it: keystile rotate",
         ));
     }
     let held = manifest.keys.len();
@@ -96,7 +96,7 @@ fn keyring(manifest: &Manifest, now: UnixTime) -> Vec<Problem> {
         problems.push(Problem::warn(
             "keyring-full",
             format!("the keyring holds {held} keys, as many as policy allows"),
-            "keystile prune, once an old key has retired",
+            "once an old key has retired: keystile prune",
         ));
     }
     problems
@@ -159,7 +159,7 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
             return vec![Problem::warn(
                 "replica-lost",
                 format!("{name} was last heard of {ago} ago, at generation {}", report.generation),
-                format!("start it again; if it is gone for good: keystile reconcile --forget {name}"),
+                "start it again; if it is gone for good, nothing is to be done: it does not count any more",
             )];
         }
     }
@@ -185,7 +185,7 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
         problems.push(Problem::fail(
             "store-went-back",
             format!("{name} holds generation {}, the store {}", report.generation, manifest.generation),
-            "keystile reconcile repairs a store that went back",
+            "repair it: keystile reconcile",
         ));
     }
     if let Condition::Degraded(why) = &report.condition {

@@ -11,18 +11,25 @@ use crate::files;
 /// No token is longer; a file may hold a little space around it.
 const TOKEN_BYTES: u64 = 16 * 1024;
 
-/// A token: `-` is standard input, the name of a file is the file, anything else is the token.
+/// A token: see [`named`].
 pub(crate) fn token(app: &App, given: &str) -> Result<Vec<u8>, Failure> {
+    named(app, given, TOKEN_BYTES)
+}
+
+/// What `given` names, less the space around it: `-` is standard input, the name of a file is the file, and so
+/// is whatever holds a `/`, which no token does; anything else is the thing itself.
+pub(crate) fn named(app: &App, given: &str, most: u64) -> Result<Vec<u8>, Failure> {
+    let path = Path::new(given);
     let bytes = match given {
-        "-" => stdin(app, TOKEN_BYTES)?,
-        path if Path::new(path).is_file() => files::read(Path::new(path), TOKEN_BYTES)?,
-        token => token.as_bytes().to_vec(),
+        "-" => stdin(app, most)?,
+        _ if given.contains('/') || path.is_file() => files::read(path, most)?,
+        itself => itself.as_bytes().to_vec(),
     };
     Ok(bytes.trim_ascii().to_vec())
 }
 
 /// All of standard input, at most `most` bytes.
-pub(crate) fn stdin(app: &App, most: u64) -> Result<Vec<u8>, Failure> {
+fn stdin(app: &App, most: u64) -> Result<Vec<u8>, Failure> {
     let mut stdin = app.world.stdin.lock().unwrap_or_else(PoisonError::into_inner);
     files::read_from(&mut *stdin, most)
         .map_err(|error| Failure::new(Exit::Other, "cannot read standard input").because(Some(&error)))

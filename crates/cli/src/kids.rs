@@ -24,7 +24,7 @@ pub(crate) fn resolve(manifest: &Manifest, given: &str) -> Result<Kid, Failure> 
         [] => Err(Refusal::new(
             Code::UnknownKey,
             format!("no key of keyring {} begins with {given:?}", manifest.gateway_id),
-            "keystile status lists the keys",
+            "look at the keys: keystile status",
         )
         .into()),
         several => {

@@ -1,24 +1,57 @@
 //! A plan before it is done, in words.
 
 use keystile_keyring::UnixTime;
-use keystile_keyring::plan::{Impact, Step};
+use keystile_keyring::manifest::Origin;
+use keystile_keyring::plan::{Impact, Plan, Step};
 
 use crate::console::{Hue, Paint};
+use crate::picture::{Labels, fold};
 use crate::when::roughly;
 
-/// The impact statement, as a dry run shows it.
-pub(crate) fn impact(impact: &Impact, now: UnixTime, paint: Paint) -> String {
-    let mut text = format!("{}\n", paint.paint(Hue::Bold, &impact.headline));
+/// A plan, as a dry run shows it: kids are short, and a key that would be made has none yet.
+pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> String {
+    let labels = Labels::of(&plan.next);
+    let fresh = plan.next.keys.last().filter(|key| plan.takes_candidate && key.origin == Origin::Generated);
+    let say = |text: &str| {
+        let text = match fresh {
+            Some(key) => {
+                text.replace(&format!("key {}", key.kid), "a new key").replace(key.kid.as_str(), "a new key")
+            }
+            None => text.to_owned(),
+        };
+        labels.shorten(&text)
+    };
+    impact(&said(&plan.impact, say), plan.planned_at, width, paint)
+}
+
+/// The statement with every text put through `say`.
+fn said(impact: &Impact, say: impl Fn(&str) -> String) -> Impact {
+    let all = |texts: &[String]| texts.iter().map(|text| say(text)).collect();
+    let step = |step: &Step| Step { what: say(&step.what), ..step.clone() };
+    Impact {
+        headline: say(&impact.headline),
+        steps: impact.steps.iter().map(step).collect(),
+        supervisors: all(&impact.supervisors),
+        warnings: all(&impact.warnings),
+        undo: say(&impact.undo),
+    }
+}
+
+fn impact(impact: &Impact, now: UnixTime, width: usize, paint: Paint) -> String {
+    let mut text = fold(&paint.paint(Hue::Bold, &impact.headline), width, 2);
     if !impact.steps.is_empty() {
         text.push('\n');
-        text.push_str(&steps(&impact.steps, now));
+        text.push_str(&steps(&impact.steps, now, width));
     }
     text.push('\n');
-    text.push_str(&block("Supervisors", &impact.supervisors));
-    for warning in &impact.warnings {
-        text.push_str(&format!("{} {warning}\n", paint.paint(Hue::Yellow, "Note:")));
+    for (index, line) in impact.supervisors.iter().enumerate() {
+        let name = if index == 0 { "Supervisors: " } else { "  " };
+        text.push_str(&format!("{name}{}", fold(line, width, 2)));
     }
-    text.push_str(&format!("Undo: {}\n", impact.undo));
+    for warning in &impact.warnings {
+        text.push_str(&fold(&format!("{} {warning}", paint.paint(Hue::Yellow, "Note:")), width, 2));
+    }
+    text.push_str(&fold(&format!("Undo: {}", impact.undo), width, 2));
     text
 }
 
@@ -31,24 +64,17 @@ fn offset(step: &Step, now: UnixTime) -> String {
     }
 }
 
-fn steps(steps: &[Step], now: UnixTime) -> String {
+fn steps(steps: &[Step], now: UnixTime, width: usize) -> String {
     let offsets: Vec<String> = steps.iter().map(|step| offset(step, now)).collect();
-    let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
-    let first = wide(&mut offsets.iter().map(|text| text.chars().count()));
-    let second = wide(&mut steps.iter().map(|step| step.label.chars().count()));
-    let lines = offsets.iter().zip(steps);
-    lines
-        .map(|(offset, step)| format!("  {offset:<first$}  {:<second$}  {}\n", step.label, step.what))
-        .collect()
-}
-
-fn block(name: &str, lines: &[String]) -> String {
-    let mut lines = lines.iter();
-    let mut text = lines.next().map_or_else(String::new, |line| format!("{name}: {line}\n"));
-    for line in lines {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text
+    let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or_default();
+    let first = widest(&mut offsets.iter().map(|text| text.chars().count()));
+    let second = widest(&mut steps.iter().map(|step| step.label.chars().count()));
+    let indent = 2 + first + 2 + second + 2;
+    let lines = offsets.iter().zip(steps).map(|(offset, step)| {
+        let what = fold(&step.what, width, indent);
+        format!("  {offset:<first$}  {:<second$}  {what}", step.label)
+    });
+    lines.collect()
 }
 
 #[cfg(test)]
@@ -71,6 +97,6 @@ mod tests {
         };
         let expected = "Would rotate.\n\n  now      generation 8  published\n  + 5 min  gate          waits\n\n\
                         Supervisors: None.\n  three\nNote: Careful.\nUndo: keystile rollback\n";
-        assert_eq!(impact(&plan, UnixTime(100), Paint::default()), expected);
+        assert_eq!(impact(&plan, UnixTime(100), 80, Paint::default()), expected);
     }
 }

@@ -7,7 +7,7 @@ use keystile_operator::Progress;
 
 use crate::app::App;
 use crate::console::Hue;
-use crate::picture::gate_in_words;
+use crate::picture::{Labels, gate_in_words};
 use crate::when::When;
 
 /// Tells on standard error, so that the answer alone is on standard output.
@@ -15,6 +15,8 @@ pub(crate) struct Teller<'a> {
     app: &'a App,
     /// Whether each step is told, or the answer says it all.
     steps: bool,
+    /// Whether waits are told: they are not where nobody waits.
+    waits: bool,
     /// The last plan that was committed.
     last: Option<Plan>,
     /// What it waited for when it said so last.
@@ -27,12 +29,17 @@ pub(crate) struct Teller<'a> {
 impl<'a> Teller<'a> {
     /// One that tells every step: for what takes several.
     pub(crate) fn of_steps(app: &'a App) -> Self {
-        Self { app, steps: true, last: None, waited_for: None, moving: false, turn: 0 }
+        Self { app, steps: true, waits: true, last: None, waited_for: None, moving: false, turn: 0 }
     }
 
     /// One that leaves a single step to the answer.
     pub(crate) fn of_one_step(app: &'a App) -> Self {
         Self { steps: false, ..Self::of_steps(app) }
+    }
+
+    /// The same, which tells of waits only if `patient`.
+    pub(crate) fn patient(self, patient: bool) -> Self {
+        Self { waits: patient, ..self }
     }
 
     /// The run that it tells of.
@@ -63,7 +70,7 @@ impl Progress for Teller<'_> {
     fn committed(&mut self, plan: &Plan) {
         // A second step of a single-step verb is a surprise, and is told.
         if self.steps || self.last.is_some() {
-            let what = plan.impact.steps.first().map_or("", |step| step.what.as_str());
+            let what = gist(plan, &self.app.when());
             self.line(&format!("generation {} committed: {what}", plan.next.generation));
         }
         self.waited_for = None;
@@ -72,6 +79,9 @@ impl Progress for Teller<'_> {
 
     fn waiting(&mut self, _: &Operation, gate: &Gate, now: UnixTime) {
         let when = self.app.when_it_is(now);
+        if !self.waits {
+            return;
+        }
         if let Some(columns) = self.app.world.stderr.columns() {
             self.turn = self.turn.wrapping_add(1);
             let line = moving_line(gate, &when, self.turn, usize::from(columns));
@@ -85,6 +95,22 @@ impl Progress for Teller<'_> {
 
     fn did(&mut self, what: &str) {
         self.line(what);
+    }
+}
+
+/// What a committed step did, in a few words.
+fn gist(plan: &Plan, when: &When) -> String {
+    let labels = Labels::of(&plan.next);
+    let published = plan.next.operation.as_ref().filter(|operation| operation.started_at == plan.planned_at);
+    let switched = plan.next.timeline.last().filter(|last| last.from >= plan.planned_at);
+    match (plan.verb, published, switched) {
+        ("prepare" | "rotate", Some(operation), _) => {
+            format!("key {} published", labels.get(&operation.to_kid))
+        }
+        ("activate" | "rotate", _, Some(last)) => {
+            format!("{} signs from {}", labels.get(&last.kid), when.clock(last.from))
+        }
+        _ => plan.impact.steps.first().map(|step| labels.shorten(&step.what)).unwrap_or_default(),
     }
 }
 

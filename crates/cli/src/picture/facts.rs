@@ -137,10 +137,6 @@ pub(super) fn lines(view: &View<'_>, labels: &Labels) -> Vec<Line> {
 
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    // A command is shown as it is typed.
-    if text.starts_with("keystile") {
-        return format!("Run: {text}");
-    }
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 

@@ -30,6 +30,11 @@ impl Labels {
         self.0.get(kid).cloned().unwrap_or_else(|| shorten(kid.as_str(), FEWEST))
     }
 
+    /// `text` with every kid in it as its short name.
+    pub(crate) fn shorten(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (kid, name)| text.replace(kid.as_str(), name))
+    }
+
     /// The longest name's length.
     pub(crate) fn width(&self) -> usize {
         self.0.values().map(|name| name.chars().count()).max().unwrap_or(FEWEST)

@@ -15,6 +15,7 @@ use crate::when::When;
 
 pub(crate) use facts::{gate_in_words, next_event, rollback};
 pub(crate) use label::Labels;
+pub(crate) use wrap::fold;
 
 /// What is drawn, and how.
 #[derive(Clone, Copy)]

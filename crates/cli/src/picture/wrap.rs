@@ -22,6 +22,11 @@ pub(super) fn items(items: &[String], separator: &str, width: usize, indent: usi
     text
 }
 
+/// `text` folded between words at `width`; later lines are indented by `indent` columns.
+pub(crate) fn fold(text: &str, width: usize, indent: usize) -> String {
+    items(&[text.to_owned()], "", width.saturating_sub(indent), indent)
+}
+
 /// Writes one item, folded between words where it does not fit; returns the column it ends in.
 fn push(text: &mut String, item: &str, width: usize, indent: usize, from: usize) -> usize {
     let mut column = from;

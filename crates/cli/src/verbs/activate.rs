@@ -42,7 +42,7 @@ pub(crate) fn said(plan: &Plan, labels: &Labels, when: &When) -> String {
         return String::new();
     };
     let signs = format!("{} signs from {}.", labels.get(&last.kid), when.both(last.from));
-    format!("{signs}{} Watch: keystile status --watch\n", former(&plan.next, labels, when))
+    format!("{signs}{}\nWatch: keystile status --watch\n", former(&plan.next, labels, when))
 }
 
 /// ` 8b98b466 verifies until 14:32:10.` for the key that signed before the last one.

@@ -31,7 +31,8 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
         None => page(&command, "keystile")?,
         Some(verb) => {
             let found = command.find_subcommand(verb).ok_or_else(|| {
-                Failure::usage(format!("there is no verb {verb:?}")).remedy("keystile help lists the verbs")
+                Failure::usage(format!("there is no verb {verb:?}"))
+                    .remedy("look at the verbs: keystile help")
             })?;
             page(found, &format!("keystile-{verb}"))?
         }

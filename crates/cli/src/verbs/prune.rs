@@ -21,7 +21,7 @@ pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Fai
     carry_out(app, &request, How::once(dry_run), &said).await
 }
 
-fn said(plan: &Plan, _: &Labels, _: &When) -> String {
-    let lines = plan.impact.steps.iter().map(|step| format!("  {}\n", step.what));
+fn said(plan: &Plan, labels: &Labels, _: &When) -> String {
+    let lines = plan.impact.steps.iter().map(|step| format!("  {}\n", labels.shorten(&step.what)));
     format!("Pruned:\n{}", lines.collect::<String>())
 }

@@ -37,10 +37,10 @@ pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Fai
     carry_out(app, &request, How::once(dry_run), &said).await
 }
 
-fn said(plan: &Plan, _: &Labels, when: &When) -> String {
+fn said(plan: &Plan, labels: &Labels, when: &When) -> String {
     let end = plan.impact.steps.last();
     end.map_or_else(String::new, |step| {
         let at = step.at.map_or_else(String::new, |at| format!(" after {}", when.both(at)));
-        format!("{}{at}.\n", step.what)
+        format!("{}{at}.\n", labels.shorten(&step.what))
     })
 }

@@ -23,20 +23,16 @@ pub(crate) struct Args {
 
 /// Goes back.
 pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
-    let to = match &args.to {
-        Some(given) => Some(kids::resolve(&manifest(app).await?, given)?),
-        None => None,
-    };
+    let before = manifest(app).await?;
+    let to = args.to.as_ref().map(|given| kids::resolve(&before, given)).transpose()?;
+    let drops = before.operation.is_some();
     let request = args.asked.request(app, Verb::Rollback { to });
+    let said = |plan: &Plan, labels: &Labels, when: &When| said(plan, labels, when, drops);
     carry_out(app, &request, How::once(dry_run), &said).await
 }
 
-fn said(plan: &Plan, labels: &Labels, when: &When) -> String {
-    let dropped = plan.next.history.last().is_some_and(|change| {
-        plan.next.tombstones.last().is_some_and(|stone| stone.at == change.at)
-            && plan.next.timeline.last().is_none_or(|last| last.from < change.at)
-    });
-    if !dropped {
+fn said(plan: &Plan, labels: &Labels, when: &When, drops: bool) -> String {
+    if !drops {
         return format!("Rolled back. {}", activate::said(plan, labels, when));
     }
     let signs = plan.next.last_signer().map(|kid| labels.get(kid)).unwrap_or_default();

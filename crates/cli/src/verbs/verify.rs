@@ -133,11 +133,14 @@ fn text(app: &App, report: &Report) -> String {
     let never = report.state.map(|_| "never".to_owned());
     line("expires", report.expires_at.map(|at| when.both(at)).or(never));
     line("lineage", report.lineage_began.map(|at| format!("began {}", when.both(at))));
-    line("told", report.answer.as_ref().map(|answer| format!("the caller is told {answer:?}")));
+    line(
+        "answer",
+        report.answer.as_ref().map(|answer| format!("{answer:?}, which is all that a caller is told")),
+    );
     if report.alarm {
         line(
             "alarm",
-            Some("somebody other than a replica has signed with this key: keystile revoke KID".to_owned()),
+            Some("somebody other than a gateway has signed with this key: keystile revoke KID".to_owned()),
         );
     }
     lines

@@ -33,7 +33,7 @@ fn invariants(manifest: &Manifest, now: UnixTime) -> Check {
         Err(violation) => Check::fail(
             "timeline",
             violation.to_string(),
-            "keystile reconcile; if nothing can sign: keystile rotate --emergency",
+            "mend it: keystile reconcile; if nothing can sign: keystile rotate --emergency",
         ),
     }
 }

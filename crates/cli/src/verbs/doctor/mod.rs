@@ -143,9 +143,14 @@ fn text(app: &App, report: &Report) -> String {
     }
     let count = |level| report.checks.iter().filter(|check| check.level == level).count();
     let (fails, warns) = (count(Level::Fail), count(Level::Warn));
+    let checks = if report.checks.len() == 1 {
+        "1 check".to_owned()
+    } else {
+        format!("{} checks", report.checks.len())
+    };
     text.push_str(&match (fails, warns) {
-        (0, 0) => format!("{} checks, all in order\n", report.checks.len()),
-        _ => format!("{} checks: {fails} failed, {warns} to look at\n", report.checks.len()),
+        (0, 0) => format!("{checks}, all in order\n"),
+        _ => format!("{checks}: {fails} failed, {warns} to look at\n"),
     });
     text
 }

@@ -28,8 +28,11 @@ pub(super) fn policy(policy: &Policy) -> Vec<Check> {
         );
     }
     if policy.leeway < policy.max_skew {
-        let found = format!("leeway ({}) is less than max_skew", in_words(policy.leeway));
-        warn(found, "keystile set-policy leeway=60s: else a clock that is ahead ends tokens early");
+        let found = format!(
+            "leeway ({}) is less than max_skew: a clock that is ahead ends tokens early",
+            in_words(policy.leeway)
+        );
+        warn(found, "keystile set-policy leeway=60s");
     }
     let ttl_matters = !policy.mints_forever() && policy.token_ttl < 2 * policy.max_skew;
     if ttl_matters {

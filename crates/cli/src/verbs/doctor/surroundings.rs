@@ -88,19 +88,22 @@ async fn witness(store: &dyn Store, loaded: &LoadedPublic) -> Check {
             format!("remembers generation {}, the store holds {generation}", witness.generation),
             "keystile reconcile",
         ),
-        Ok(Some(witness)) => Check::fail(
-            "witness",
-            format!(
-                "remembers another generation {}, the store holds {generation}: it went back",
-                witness.generation
-            ),
-            "keystile reconcile repairs a store that went back",
-        ),
+        Ok(Some(witness)) => {
+            Check::fail("witness", went_back(witness.generation, generation), "repair it: keystile reconcile")
+        }
         Ok(None) => Check::warn(
             "witness",
             "there is none: a restored backup could not be recognised",
             "keystile reconcile",
         ),
         Err(error) => Check::error("witness", &error),
+    }
+}
+
+fn went_back(witness: u64, store: u64) -> String {
+    if witness == store {
+        format!("remembers another generation {witness} than the store holds: they have forked")
+    } else {
+        format!("remembers generation {witness}, the store holds {store}: it went back")
     }
 }

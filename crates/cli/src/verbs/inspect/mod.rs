@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::app::App;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::input;
 use crate::place::Place;
-use crate::{files, input};
 
 /// Options of `inspect`.
 #[derive(Clone, Debug, clap::Args)]
@@ -81,12 +81,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let report = if path.is_dir() {
         Report::Directory(directory(app, path).await?)
     } else {
-        let bytes = match args.what.as_str() {
-            "-" => input::stdin(app, MOST_BYTES)?,
-            _ if path.is_file() => files::read(path, MOST_BYTES)?,
-            token => token.as_bytes().to_vec(),
-        };
-        document(bytes.trim_ascii())?
+        document(&input::named(app, &args.what, MOST_BYTES)?)?
     };
     app.answer("keystile/inspect/v1", &report, || text(app, &report))
 }

@@ -21,7 +21,7 @@ use crate::{logs, signals};
 
 pub(crate) use flags::Args;
 
-/// Where a replica listens. Schema `keystile/serve/v1`; written once it does.
+/// Where a replica listens. Schema `keystile/serve/v1`; one line, written once it does.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     /// The name that it reports under.
@@ -118,7 +118,7 @@ fn announce(app: &App, gateway: &Gateway, scheme: &str) -> Result<(), Failure> {
         url: format!("{scheme}://{}", gateway.addr),
         admin_url: format!("http://{}", gateway.admin_addr),
     };
-    app.answer("keystile/serve/v1", &report, || {
+    app.announce("keystile/serve/v1", &report, || {
         format!(
             "{} serves generation {} on {} (admin: {})\n",
             report.replica, report.generation, report.url, report.admin_url

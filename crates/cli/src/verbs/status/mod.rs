@@ -69,12 +69,12 @@ fn all_problems(survey: &Survey) -> Vec<Problem> {
         Mirror::Stale { shown, expected } => all.push(Problem::warn(
             "mirror-stale",
             format!("the single-key files show {}; expected {}", shown.short(), expected.short()),
-            "keystile reconcile",
+            "write them anew: keystile reconcile",
         )),
         Mirror::Broken { why, .. } => all.push(Problem::warn(
             "mirror-broken",
             format!("the single-key files cannot be used: {why}"),
-            "keystile reconcile",
+            "write them anew: keystile reconcile",
         )),
     }
     match survey.witness {
@@ -85,12 +85,12 @@ fn all_problems(survey: &Survey) -> Vec<Problem> {
                 "the witness remembers generation {generation}, the store holds {}",
                 survey.manifest.generation
             ),
-            "keystile reconcile repairs a store that went back",
+            "repair it: keystile reconcile",
         )),
         _ => all.push(Problem::warn(
             "witness-behind",
             "the witness does not remember the newest generation",
-            "keystile reconcile",
+            "tell it: keystile reconcile",
         )),
     }
     if survey.freshness == Freshness::Asserted {

@@ -1,0 +1,8 @@
+//! What the program says and does, from outside.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod help;
+mod process;
+mod secrets;
+mod stories;
+mod story;
