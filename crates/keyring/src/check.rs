@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::ident::Kid;
 use crate::manifest::{Manifest, PrivateState, limits};
+use crate::policy::PolicyBefore;
 use crate::time::UnixTime;
 
 /// Which invariant does not hold.
@@ -12,6 +13,9 @@ pub enum Violation {
     /// Generations start at 1.
     #[error("generation is 0; the first is 1")]
     GenerationZero,
+    /// A reader of JSON may lose its last digits.
+    #[error("generation is {0}; expected at most {max}", max = limits::GENERATION)]
+    GenerationTooLarge(u64),
     /// A policy member is out of its range.
     #[error(transparent)]
     Policy(#[from] crate::policy::PolicyError),
@@ -69,7 +73,11 @@ pub fn structure(manifest: &Manifest) -> Result<(), Violation> {
     if manifest.generation == 0 {
         return Err(Violation::GenerationZero);
     }
+    if manifest.generation > limits::GENERATION {
+        return Err(Violation::GenerationTooLarge(manifest.generation));
+    }
     manifest.policy.check()?;
+    manifest.policy_before.map_or(Ok(()), PolicyBefore::check)?;
     counts(manifest)?;
     names(manifest)?;
     timeline(manifest)?;

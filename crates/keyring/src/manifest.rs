@@ -13,6 +13,8 @@ pub const SCHEMA: &str = "keystile/keyring/v1";
 pub mod limits {
     /// Bytes of a stored manifest.
     pub const MANIFEST_BYTES: usize = 256 * 1024;
+    /// The greatest generation: what every reader of JSON holds exactly (RFC 8259 section 6).
+    pub const GENERATION: u64 = (1 << 53) - 1;
     /// Keys in a keyring.
     pub const KEYS: usize = 8;
     /// Activations in a timeline.

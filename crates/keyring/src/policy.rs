@@ -143,17 +143,22 @@ pub struct PolicyError {
     pub expected: String,
 }
 
+impl Member {
+    fn check(&self, policy: &Policy) -> Result<(), PolicyError> {
+        match self.get(policy) {
+            Some(found) if !(self.min..=self.max).contains(&found) => {
+                let expected = format!("{} to {} ({})", self.min, self.max, self.meaning);
+                Err(PolicyError { name: self.name, found, expected })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Policy {
     /// Every member within its range, and the ranges within each other.
     pub fn check(&self) -> Result<(), PolicyError> {
-        for member in MEMBERS {
-            if let Some(found) = member.get(self)
-                && !(member.min..=member.max).contains(&found)
-            {
-                let expected = format!("{} to {} ({})", member.min, member.max, member.meaning);
-                return Err(PolicyError { name: member.name, found, expected });
-            }
-        }
+        MEMBERS.iter().try_for_each(|member| member.check(self))?;
         if self.verify_staleness < self.max_staleness {
             return Err(PolicyError {
                 name: "verify_staleness",
@@ -199,4 +204,17 @@ pub struct PolicyBefore {
     pub verifier_cache: u64,
     /// The last instant at which they count.
     pub until: UnixTime,
+}
+
+impl PolicyBefore {
+    /// Every member within the range that it had.
+    pub(crate) fn check(self) -> Result<(), PolicyError> {
+        let former = Policy {
+            max_staleness: self.staleness,
+            max_skew: self.skew,
+            verifier_cache: self.verifier_cache,
+            ..Policy::default()
+        };
+        MEMBERS.iter().try_for_each(|member| member.check(&former))
+    }
 }

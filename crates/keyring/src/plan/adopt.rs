@@ -3,7 +3,7 @@
 use crate::check;
 use crate::ident::GatewayId;
 use crate::manifest::{Activation, Change, Lifetime, Manifest, SCHEMA};
-use crate::plan::draft::{new_key, raise_lifetime, would_break};
+use crate::plan::draft::{new_key, raise_lifetime, short, would_break};
 use crate::plan::{Candidate, Impact, Plan, Step};
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
@@ -117,6 +117,7 @@ fn finish(
     impact: Impact,
     now: UnixTime,
 ) -> Result<Plan, Refusal> {
+    manifest.history.iter().try_for_each(|change| short("the actor", &change.actor))?;
     manifest.timeline.extend(manifest.keys.first().map(|key| Activation { from, kid: key.kid.clone() }));
     manifest.policy.check().map_err(|error| {
         Refusal::new(Code::PolicyOutOfRange, error.to_string(), "give the member a value within its range")

@@ -44,15 +44,8 @@ impl<'a> Draft<'a> {
         request: &'a Request,
         context: &Context<'a>,
     ) -> Result<Self, Refusal> {
-        for (what, text) in [("the actor", Some(&request.actor)), ("the reason", request.reason.as_ref())] {
-            if let Some(found) = text.map(String::len).filter(|found| *found > limits::TEXT_BYTES) {
-                return Err(Refusal::new(
-                    Code::ManifestFull,
-                    format!("{what} has {found} bytes; expected at most {}", limits::TEXT_BYTES),
-                    "shorten it",
-                ));
-            }
-        }
+        short("the actor", &request.actor)?;
+        request.reason.as_ref().map_or(Ok(()), |reason| short("the reason", reason))?;
         let skew = before.policy.max_skew;
         let ahead = before.changed_at().since(context.now);
         if ahead > skew {
@@ -71,7 +64,7 @@ impl<'a> Draft<'a> {
             clocks_agree(before, context)?;
         }
         let mut next = before.clone();
-        next.generation += 1;
+        next.generation = next.generation.saturating_add(1);
         next.previous = Some(context.digest);
         next.policy_before = before.policy_before.filter(|former| now <= former.until);
         Ok(Self {
@@ -175,19 +168,28 @@ impl<'a> Draft<'a> {
         };
         let key = self.next.keys.remove(index);
         self.next.timeline.retain(|activation| activation.kid != *kid);
-        let signed = self.before.first_activation(kid).is_some();
-        let named_until = match key.superseded.and_then(|superseded| superseded.accept_until) {
-            Some(until) => key.bounded_lifetime().map(|_| until),
-            None if signed => None,
-            None => Some(at),
-        };
+        let named_until = self.named_until(&key, at);
         self.next.tombstones.push(Tombstone { kid: key.kid, end, at, named_until });
         self.trim_tombstones()
     }
 
+    /// The last instant at which a token of a key that ended `at` can be alive.
+    fn named_until(&self, key: &Key, at: UnixTime) -> Option<UnixTime> {
+        let longest = key.bounded_lifetime()?;
+        let end = key.superseded.and_then(|superseded| superseded.accept_until);
+        if key.revoked.is_none() {
+            return end.or(Some(at));
+        }
+        // Replicas that had not heard of the revocation yet went on signing.
+        let (maxima, policy) = (self.maxima, &self.next.policy);
+        let last_iat = at.plus(maxima.staleness + maxima.skew + policy.commit_delay);
+        end.max(Some(last_iat.plus(longest).plus(policy.leeway)))
+    }
+
     fn trim_tombstones(&mut self) -> Result<(), Refusal> {
         while self.next.tombstones.len() > limits::TOMBSTONES {
-            let nameless = |stone: &Tombstone| stone.named_until.is_some_and(|until| until < self.now);
+            let long_ago = self.now.minus(self.maxima.skew);
+            let nameless = |stone: &Tombstone| stone.named_until.is_some_and(|until| until < long_ago);
             let Some(oldest) = self.next.tombstones.iter().position(nameless) else {
                 return Err(Refusal::new(
                     Code::ManifestFull,
@@ -245,8 +247,7 @@ impl<'a> Draft<'a> {
             reason: self.request.reason.clone(),
             request_id: self.request.request_id.clone(),
         });
-        let excess = self.next.history.len().saturating_sub(limits::HISTORY);
-        self.next.history.drain(..excess);
+        fit(&mut self.next)?;
         check::postcondition(&self.next, self.now).map_err(|violation| would_break(&violation))?;
         Ok(Plan {
             verb: self.request.verb.name(),
@@ -280,6 +281,36 @@ impl<'a> Draft<'a> {
             )),
         }
     }
+}
+
+/// Refuses a text that the manifest has no room for.
+pub(super) fn short(what: &str, text: &str) -> Result<(), Refusal> {
+    if text.len() <= limits::TEXT_BYTES {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::ManifestFull,
+        format!("{what} has {} bytes; expected at most {}", text.len(), limits::TEXT_BYTES),
+        "shorten it",
+    ))
+}
+
+/// Cuts the history to its limit, and further where a store would not take the manifest: what was
+/// must not stand in the way of what is to be done.
+pub(super) fn fit(next: &mut Manifest) -> Result<(), Refusal> {
+    let excess = next.history.len().saturating_sub(limits::HISTORY);
+    next.history.drain(..excess);
+    while let Err(error) = next.to_json() {
+        if next.history.len() > 1 {
+            next.history.remove(0);
+        } else if next.requests.len() > 1 {
+            next.requests.remove(0);
+        } else {
+            let remedy = "run keystile prune; use shorter kids and request ids";
+            return Err(Refusal::new(Code::ManifestFull, error.to_string(), remedy));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses while a live replica's clock and this one, or the store's, differ by more than policy

@@ -83,7 +83,8 @@ impl Census {
 
     /// Sandboxes whose bootstrap can be done again without an operator.
     pub fn can_bootstrap(&self) -> u64 {
-        self.methods.iter().filter(|(method, _)| *method != Self::STATIC).map(|(_, count)| count).sum()
+        let repeatable = self.methods.iter().filter(|(method, _)| *method != Self::STATIC);
+        repeatable.fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))
     }
 
     /// Sandboxes that need a new token file, or whose bootstrap is not known.
@@ -139,13 +140,12 @@ pub(super) fn end_of_window(draft: &Draft<'_>, kid: &str, from: UnixTime) -> Ste
 
 /// What a switch of the signing key means for supervisors: nothing but their usual renewal.
 pub(super) fn renewals(draft: &Draft<'_>) -> Vec<String> {
-    let mut sandboxes = 0;
+    let (mut sandboxes, mut stuck): (u64, u64) = (0, 0);
     let mut forever = Vec::new();
-    let mut stuck = 0;
     for key in &draft.before.keys {
         let census = Census::of(draft.reports, &key.kid, draft.now, draft.maxima);
-        sandboxes += census.sandboxes;
-        stuck += census.cannot_bootstrap();
+        sandboxes = sandboxes.saturating_add(census.sandboxes);
+        stuck = stuck.saturating_add(census.cannot_bootstrap());
         forever.extend(census.never_expires);
     }
     let within = match draft.next.policy.token_ttl {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::check;
 use crate::ident::{Digest, Kid};
 use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, limits};
-use crate::plan::draft::{new_key, would_break};
+use crate::plan::draft::{fit, new_key, would_break};
 use crate::plan::{Base, Candidate, Impact, Plan, Step};
 use crate::refusal::{Code, Refusal};
 use crate::state::KeyState;
@@ -38,7 +38,7 @@ pub fn repair(
 ) -> Result<Plan, Refusal> {
     let now = now.max(witness.changed_at()).max(remains.manifest.changed_at());
     let mut next = witness.clone();
-    next.generation = witness.generation.max(remains.manifest.generation) + 1;
+    next.generation = witness.generation.max(remains.manifest.generation).saturating_add(1);
     next.previous = Some(remains.digest);
     keep_revocations(&mut next, remains.manifest)?;
     take_unknown_keys(&mut next, remains, now)?;
@@ -62,12 +62,18 @@ pub fn repair(
         reason: Some(format!("the store went back to generation {}", remains.manifest.generation)),
         request_id: None,
     });
-    let excess = next.history.len().saturating_sub(limits::HISTORY);
-    next.history.drain(..excess);
+    fit(&mut next)?;
     check::postcondition(&next, now).map_err(|violation| would_break(&violation))?;
     let impact = statement(remains.manifest, witness, &next, &signer, now);
     let base = Base { generation: remains.manifest.generation, digest: remains.digest };
-    Ok(Plan { verb: "reconcile", planned_at: now, base: Some(base), next, takes_candidate: remains.fresh.is_some(), impact })
+    Ok(Plan {
+        verb: "reconcile",
+        planned_at: now,
+        base: Some(base),
+        next,
+        takes_candidate: remains.fresh.is_some(),
+        impact,
+    })
 }
 
 fn take_fresh_key(next: &mut Manifest, fresh: &Candidate, now: UnixTime) -> Result<Kid, Refusal> {

@@ -4,7 +4,7 @@
 //! its tokens must be accepted.
 
 use crate::ident::Kid;
-use crate::manifest::{End, Key, Operation, PrivateState};
+use crate::manifest::{End, Key, Operation, PrivateState, limits};
 use crate::plan::draft::Draft;
 use crate::plan::{Impact, Plan, Step, impact};
 use crate::refusal::{Code, Refusal};
@@ -45,6 +45,7 @@ fn drop_prepared(mut draft: Draft<'_>, operation: &Operation) -> Result<Plan, Re
 
 fn return_to_former(mut draft: Draft<'_>, to: Option<&Kid>) -> Result<Plan, Refusal> {
     rollback_not_ahead(&draft)?;
+    timeline_has_room(&draft)?;
     let from = draft.before.timeline.last().map_or(draft.now, |last| last.from.max(draft.now));
     let abandoned = draft.before.last_signer().cloned();
     let former = match to {
@@ -67,6 +68,21 @@ fn rollback_not_ahead(draft: &Draft<'_>) -> Result<(), Refusal> {
         again && activation.from > draft.now
     });
     ahead.map_or(Ok(()), |_| draft.no_activation_ahead())
+}
+
+/// Going back and forth is the one thing that lengthens the timeline without an end: a few entries
+/// are kept for what cannot wait.
+fn timeline_has_room(draft: &Draft<'_>) -> Result<(), Refusal> {
+    const KEPT: usize = 8;
+    let found = draft.before.timeline.len();
+    if found + KEPT < limits::ACTIVATIONS {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::ManifestFull,
+        format!("the timeline has {found} entries; expected at most {}", limits::ACTIVATIONS),
+        "go forward to a new key: keystile rotate; entries go with their keys: keystile prune",
+    ))
 }
 
 /// The latest earlier key that was never rolled back from.

@@ -175,6 +175,7 @@ impl Ring {
     pub fn refusal(&self, verb: Verb, now: u64) -> Refusal {
         match self.try_verb(verb, now) {
             Err(refusal) => refusal,
+            Ok(Planned::Change(plan)) => panic!("expected a refusal, found: {}", plan.impact.headline),
             Ok(planned) => panic!("expected a refusal, found {planned:?}"),
         }
     }
