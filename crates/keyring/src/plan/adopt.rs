@@ -3,7 +3,9 @@
 use crate::check;
 use crate::ident::GatewayId;
 use crate::manifest::{Activation, Change, Lifetime, Manifest, SCHEMA};
-use crate::plan::draft::{new_key, raise_lifetime, short, would_break};
+use crate::plan::draft::would_break;
+use crate::plan::room::{new_key, short};
+use crate::plan::windows::raise_lifetime;
 use crate::plan::{Candidate, Impact, Plan, Step};
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};

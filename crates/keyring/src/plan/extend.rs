@@ -1,6 +1,7 @@
 //! Extend the bounds that a late commit set too tight.
 
-use crate::plan::draft::{Draft, move_end};
+use crate::plan::draft::Draft;
+use crate::plan::windows::move_end;
 use crate::plan::{Impact, Plan, Step};
 use crate::refusal::Refusal;
 use crate::time::{UnixTime, in_words};

@@ -15,7 +15,9 @@ mod repair;
 mod retire;
 mod revoke;
 mod rollback;
+mod room;
 mod set_policy;
+mod windows;
 
 use serde::Serialize;
 

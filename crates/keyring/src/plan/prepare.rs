@@ -1,7 +1,8 @@
 //! Publish a new key that does not sign yet: the first step of a rotation.
 
 use crate::manifest::Operation;
-use crate::plan::draft::{Draft, Urgency};
+use crate::plan::draft::Draft;
+use crate::plan::room::Urgency;
 use crate::plan::{Impact, Plan, Step, Verb, impact};
 use crate::refusal::{Code, Refusal};
 use crate::time::in_words;

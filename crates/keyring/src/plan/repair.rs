@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use crate::check;
 use crate::ident::{Digest, Kid};
 use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, limits};
-use crate::plan::draft::{fit, new_key, would_break};
+use crate::plan::draft::would_break;
+use crate::plan::room::{fit, new_key};
+use crate::plan::windows::{bound, raise_lifetime};
 use crate::plan::{Base, Candidate, Impact, Plan, Step};
 use crate::refusal::{Code, Refusal};
 use crate::state::KeyState;
@@ -197,10 +199,10 @@ fn sign_with(next: &mut Manifest, signer: &Kid, now: UnixTime) {
             next.timeline.insert(place, Activation { from: at, kid: signer.clone() });
         }
     }
-    super::draft::bound(next, &before, next.maxima(now), None, now);
+    bound(next, &before, next.maxima(now), None, now);
     let ttl = next.policy.token_ttl;
     if let Some(key) = next.key_mut(signer) {
-        super::draft::raise_lifetime(key, ttl);
+        raise_lifetime(key, ttl);
     }
 }
 

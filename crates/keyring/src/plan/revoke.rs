@@ -3,7 +3,8 @@
 use crate::gate::{Fleet, Gate};
 use crate::ident::Kid;
 use crate::manifest::{Key, Lifetime, PrivateState, Revoked};
-use crate::plan::draft::{Draft, Urgency};
+use crate::plan::draft::Draft;
+use crate::plan::room::Urgency;
 use crate::plan::{Census, Impact, Planned, Step, impact};
 use crate::refusal::{Code, Refusal};
 use crate::time::{UnixTime, in_words};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::manifest::Lifetime;
-use crate::plan::draft::{Draft, move_end, raise_lifetime};
+use crate::plan::draft::Draft;
+use crate::plan::windows::{move_end, raise_lifetime};
 use crate::plan::{Impact, Planned, Step};
 use crate::policy::{MEMBERS, Policy, PolicyBefore};
 use crate::refusal::{Code, Refusal};
