@@ -50,6 +50,11 @@ impl Stream {
     }
 }
 
+/// `text` as it may be written to a terminal: what came from a file or a replica cannot move its cursor.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
 /// A colour that only adds to what the text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hue {
@@ -113,6 +118,11 @@ mod tests {
         stream.write("text").expect("treated as done");
         assert!(stream.is_closed());
         stream.write("more").expect("dropped");
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_cannot_move_the_cursor() {
+        assert_eq!(harmless("why\x1b[2J\r\n"), "why\u{fffd}[2J\u{fffd}\u{fffd}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use keystile_keyring::{Code, Refusal};
 use serde::Serialize;
 
+use crate::console::harmless;
 use crate::exit::Exit;
 
 /// A verb that did not succeed.
@@ -99,14 +100,14 @@ impl Failure {
     /// For people, on several lines.
     pub(crate) fn text(&self) -> String {
         let mut text = match self.code {
-            Some(code) => format!("refused [{code}]: {}\n", self.found),
-            None => format!("error: {}\n", self.found),
+            Some(code) => format!("refused [{code}]: {}\n", harmless(&self.found)),
+            None => format!("error: {}\n", harmless(&self.found)),
         };
         let causes = self.causes.iter().map(|cause| ("because", cause));
         let expected = self.expected.iter().map(|expected| ("expected", expected));
         let remedy = self.remedy.iter().map(|remedy| ("do", remedy));
         for (label, line) in causes.chain(expected).chain(remedy) {
-            let _ = writeln!(text, "  {label}: {line}");
+            let _ = writeln!(text, "  {label}: {}", harmless(line));
         }
         text
     }

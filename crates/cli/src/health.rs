@@ -6,6 +6,7 @@ use keystile_keyring::report::{Condition, Presence};
 use keystile_keyring::{Digest, Fleet, Gate, KeyState, Manifest, ReplicaReport, UnixTime, in_words};
 use serde::Serialize;
 
+use crate::console::harmless;
 use crate::when::roughly;
 
 /// How much a problem matters.
@@ -34,12 +35,12 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem that must be solved.
     pub(crate) fn fail(code: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Fail, code, found: found.into(), remedy: remedy.into() }
+        Self { severity: Severity::Fail, code, found: harmless(&found.into()), remedy: remedy.into() }
     }
 
     /// A problem that should be looked at.
     pub(crate) fn warn(code: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Warn, code, found: found.into(), remedy: remedy.into() }
+        Self { severity: Severity::Warn, code, found: harmless(&found.into()), remedy: remedy.into() }
     }
 }
 
@@ -213,5 +214,122 @@ fn some(names: &[String]) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keystile_keyring::manifest::{End, Origin, Revoked, Tombstone};
+    use keystile_keyring::plan::{Candidate, init};
+    use keystile_keyring::{GatewayId, Kid, Policy, PublicKey};
+
+    use super::*;
+
+    const BEGAN: UnixTime = UnixTime(1_795_442_400);
+    const DIGEST: Digest = Digest([7; 32]);
+    const DAY: u64 = 86_400;
+
+    fn keyring() -> Manifest {
+        let kid = Kid::new("8b98b466aaaa").expect("a kid");
+        let candidate = Candidate { kid, public_key: PublicKey([1; 32]), origin: Origin::Generated };
+        let id = GatewayId::new("openshell").expect("an id");
+        init(id, Policy::default(), &candidate, "tester", BEGAN).expect("a plan").next
+    }
+
+    fn replica(generation: u64, now: UnixTime) -> ReplicaReport {
+        ReplicaReport {
+            replica: "gateway-0".parse().expect("a name"),
+            build: "0.1.0".to_owned(),
+            started_at: BEGAN,
+            reported_at: now,
+            generation,
+            digest: None,
+            condition: Condition::Ready,
+            confirmed_at: None,
+            keys: Vec::new(),
+            withdrawn_at: None,
+            clock_offset: None,
+        }
+    }
+
+    fn codes(manifest: &Manifest, reports: &[ReplicaReport], now: UnixTime) -> Vec<&'static str> {
+        problems(manifest, DIGEST, reports, now).iter().map(|problem| problem.code).collect()
+    }
+
+    #[test]
+    fn t33_an_overdue_rotation_is_said() {
+        let manifest = keyring();
+        assert_eq!(codes(&manifest, &[], BEGAN.plus(89 * DAY)), Vec::<&str>::new());
+        assert_eq!(codes(&manifest, &[], BEGAN.plus(90 * DAY)), ["rotation-due"]);
+    }
+
+    #[test]
+    fn t19_a_replica_that_still_accepts_a_revoked_key_is_named() {
+        let mut manifest = keyring();
+        manifest.generation = 2;
+        let mut change = manifest.history[0].clone();
+        change.generation = 2;
+        change.verb = "revoke".to_owned();
+        manifest.history.push(change);
+        let now = BEGAN.plus(60);
+        let found = problems(&manifest, DIGEST, &[replica(1, now)], now);
+        assert_eq!(found[0].code, "replica-before-revocation");
+        assert!(found[0].found.contains("gateway-0"), "{}", found[0].found);
+        assert_eq!(codes(&manifest, &[replica(2, now)], now), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_key_that_cannot_sign_is_worst() {
+        let mut manifest = keyring();
+        manifest.keys[0].private = PrivateState::DestroyedAt(BEGAN);
+        manifest.policy.max_keys = 1;
+        assert_eq!(codes(&manifest, &[], BEGAN), ["signer-without-private-key", "keyring-full"]);
+        manifest.keys[0].revoked = Some(Revoked { at: BEGAN, reason: "test".to_owned() });
+        assert_eq!(codes(&manifest, &[], BEGAN)[0], "no-signer");
+    }
+
+    #[test]
+    fn t32_a_replica_whose_clock_is_off_is_named() {
+        let off = ReplicaReport { clock_offset: Some(-31), ..replica(1, BEGAN) };
+        assert_eq!(codes(&keyring(), &[off], BEGAN), ["clock-skew"]);
+        let within = ReplicaReport { clock_offset: Some(30), ..replica(1, BEGAN) };
+        assert_eq!(codes(&keyring(), &[within], BEGAN), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_replica_that_is_ahead_or_forked_says_that_the_store_is_wrong() {
+        assert_eq!(codes(&keyring(), &[replica(2, BEGAN)], BEGAN), ["store-went-back"]);
+        let forked = ReplicaReport { digest: Some(Digest([8; 32])), ..replica(1, BEGAN) };
+        assert_eq!(codes(&keyring(), &[forked], BEGAN), ["forked"]);
+    }
+
+    #[test]
+    fn t52_a_replica_that_loads_nothing_newer_says_why_and_cannot_write_to_the_terminal() {
+        let why = Condition::Degraded("garbage\x1b[2J".to_owned());
+        let degraded = ReplicaReport { condition: why, ..replica(1, BEGAN) };
+        let found = problems(&keyring(), DIGEST, &[degraded], BEGAN);
+        assert_eq!(found[0].code, "replica-degraded");
+        assert!(found[0].found.ends_with("garbage\u{fffd}[2J"), "{}", found[0].found);
+    }
+
+    #[test]
+    fn a_replica_that_left_is_no_problem_and_one_that_vanished_is() {
+        let left = ReplicaReport { withdrawn_at: Some(BEGAN), ..replica(1, BEGAN) };
+        let later = BEGAN.plus(DAY);
+        assert_eq!(codes(&keyring(), &[left], later), Vec::<&str>::new());
+        assert_eq!(codes(&keyring(), &[replica(1, BEGAN)], later), ["replica-lost"]);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_the_last_change_is_said() {
+        assert_eq!(codes(&keyring(), &[], BEGAN.minus(31)), ["no-signer", "clock-behind"]);
+    }
+
+    #[test]
+    fn a_tombstone_is_no_problem() {
+        let mut manifest = keyring();
+        let kid = Kid::new("dead0000").expect("a kid");
+        manifest.tombstones.push(Tombstone { kid, end: End::Retired, at: BEGAN, named_until: None });
+        assert_eq!(codes(&manifest, &[], BEGAN), Vec::<&str>::new());
     }
 }

@@ -4,7 +4,7 @@ use keystile_keyring::UnixTime;
 use keystile_keyring::manifest::Origin;
 use keystile_keyring::plan::{Impact, Plan, Step};
 
-use crate::console::{Hue, Paint};
+use crate::console::{Hue, Paint, harmless};
 use crate::picture::{Labels, fold};
 use crate::when::roughly;
 
@@ -19,7 +19,7 @@ pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> String {
             }
             None => text.to_owned(),
         };
-        labels.shorten(&text)
+        labels.shorten(&harmless(&text))
     };
     impact(&said(&plan.impact, say), plan.planned_at, width, paint)
 }

@@ -51,7 +51,7 @@ impl World {
             stores: Box::new(open_directory),
             logs: Box::new(Logs::install),
             environment: Arc::new(ProcessEnvironment),
-            zone: TimeZone::system(),
+            zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
             actor: actor(&ProcessEnvironment),
             stdin: Mutex::new(Box::new(std::io::stdin())),
             stdout: stream(std::io::stdout()),

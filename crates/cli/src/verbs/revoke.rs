@@ -1,5 +1,6 @@
 //! `keystile revoke`: refuse a key's tokens from now on, for ever.
 
+use keystile_keyring::Kid;
 use keystile_keyring::plan::{Plan, Verb};
 
 use crate::app::App;
@@ -31,18 +32,17 @@ pub(crate) struct Args {
 /// Revokes the key.
 pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
     let kid = kids::resolve(&manifest(app).await?, &args.kid)?;
-    let verb = Verb::Revoke { kid, descendants: args.descendants };
+    let verb = Verb::Revoke { kid: kid.clone(), descendants: args.descendants };
     let request = args.asked.request(app, verb);
+    let said = |plan: &Plan, labels: &Labels, when: &When| said(plan, labels, when, &kid);
     carry_out(app, &request, How::once(dry_run), &said).await
 }
 
-fn said(plan: &Plan, labels: &Labels, when: &When) -> String {
-    let revoked =
-        plan.next.keys.iter().filter_map(|key| key.revoked.as_ref().map(|revoked| (revoked.at, &key.kid)));
-    let kid = revoked.max().map(|(_, kid)| labels.get(kid)).unwrap_or_default();
+fn said(plan: &Plan, labels: &Labels, when: &When, kid: &Kid) -> String {
     let signer = plan.next.active_at(when.now()).map(|key| labels.get(&key.kid)).unwrap_or_default();
     format!(
-        "Revoked {kid}; {signer} signs. A replica refuses it once it holds generation {}: keystile status\n",
+        "Revoked {}; {signer} signs. A replica refuses it once it holds generation {}: keystile status\n",
+        labels.get(kid),
         plan.next.generation
     )
 }

@@ -6,3 +6,4 @@ mod process;
 mod secrets;
 mod stories;
 mod story;
+mod terminal;

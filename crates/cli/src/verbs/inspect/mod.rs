@@ -11,6 +11,7 @@ use keystile_token::{PrivateKey, kid_of, public_key_from_pem};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::console::harmless;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
@@ -173,8 +174,8 @@ fn manifest_text(app: &App, manifest: &Manifest) -> String {
     }
     for change in manifest.history.iter().rev() {
         let why = change.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-        let (at, number) = (when.both(change.at), change.generation);
-        text.push_str(&format!("  history    {number} {} by {}{why}, {at}\n", change.verb, change.actor));
+        let what = harmless(&format!("{} by {}{why}", change.verb, change.actor));
+        text.push_str(&format!("  history    {} {what}, {}\n", change.generation, when.both(change.at)));
     }
     text
 }

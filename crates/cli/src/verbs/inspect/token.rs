@@ -5,6 +5,7 @@ use keystile_token::Inspection;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::console::harmless;
 use crate::when::When;
 
 /// The parts of a token. The signature is not among them.
@@ -36,7 +37,8 @@ impl Parts {
         for (part, value) in [("header", &self.header), ("claims", &self.claims)] {
             text.push_str(&format!("  {part}\n"));
             for (name, value) in value.as_object().into_iter().flatten() {
-                text.push_str(&format!("    {name:<12} {value}{}\n", told(name, value, when)));
+                let name = harmless(name);
+                text.push_str(&format!("    {name:<12} {value}{}\n", told(&name, value, when)));
             }
         }
         text.push_str(&format!("  signature    {} bytes, not shown\n", self.signature_bytes));

@@ -30,21 +30,41 @@ pub(crate) struct Args {
 /// Shows it, once or again and again.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     if !args.watch {
-        return show(app, "").await;
+        return show(app, Frame::Once).await;
     }
-    // Clear the screen and go to its corner; a file gets one picture after the other.
-    let clear = if app.world.stdout.columns().is_some() && !app.json() { "\x1b[2J\x1b[H" } else { "" };
+    let mut frame = Frame::First;
     while !app.world.stdout.is_closed() {
-        match show(app, clear).await {
+        match show(app, frame).await {
             Err(failure) if failure.exit() == Exit::Unreachable => app.complain(&failure),
             other => other?,
         }
+        frame = Frame::Next;
         tokio::time::sleep(Duration::from_secs(args.every.max(1))).await;
     }
     Ok(())
 }
 
-async fn show(app: &App, before: &str) -> Result<(), Failure> {
+/// Which picture of a row it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    Once,
+    First,
+    Next,
+}
+
+impl Frame {
+    /// Paints over the picture before it, where that is on a terminal: without a blink, line by line.
+    fn paint(self, picture: &str, terminal: bool) -> String {
+        let before = match self {
+            Self::First if terminal => "\x1b[2J\x1b[H",
+            Self::Next if terminal => "\x1b[H",
+            _ => return picture.to_owned(),
+        };
+        format!("{before}{}\x1b[J", picture.replace('\n', "\x1b[K\n"))
+    }
+}
+
+async fn show(app: &App, frame: Frame) -> Result<(), Failure> {
     let survey = app.operator()?.survey().await.map_err(|error| change::failure(&error, app))?;
     let problems = all_problems(&survey);
     let when = app.when_it_is(survey.now);
@@ -58,7 +78,13 @@ async fn show(app: &App, before: &str) -> Result<(), Failure> {
         paint: app.paint(&app.world.stdout),
     };
     let document = document::Status::of(&view, &survey);
-    app.answer("keystile/status/v1", &document, || format!("{before}{}", draw(&view)))
+    let terminal = app.world.stdout.columns().is_some();
+    let text = || frame.paint(&draw(&view), terminal);
+    if frame == Frame::Once {
+        app.answer("keystile/status/v1", &document, text)
+    } else {
+        app.announce("keystile/status/v1", &document, text)
+    }
 }
 
 /// What is wrong with the keyring, the fleet and what lies beside them.
@@ -102,4 +128,17 @@ fn all_problems(survey: &Survey) -> Vec<Problem> {
     }
     all.sort_by_key(|problem| problem.severity);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watched_picture_is_painted_over_on_a_terminal_only() {
+        assert_eq!(Frame::Next.paint("a\nb\n", false), "a\nb\n");
+        assert_eq!(Frame::Once.paint("a\n", true), "a\n");
+        assert_eq!(Frame::Next.paint("a\n", true), "\x1b[Ha\x1b[K\n\x1b[J");
+        assert!(Frame::First.paint("a\n", true).starts_with("\x1b[2J"));
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     entropy: Arc<Counted>,
     stores: Arc<Mutex<BTreeMap<String, Arc<dyn Store>>>>,
     stdin: Vec<u8>,
+    variables: Variables,
+    columns: Option<u16>,
     directory: tempfile::TempDir,
 }
 
@@ -41,16 +43,17 @@ impl Entropy for Counted {
     }
 }
 
-/// No variables.
-struct Bare;
+/// The variables of a story, by name.
+#[derive(Clone, Default)]
+struct Variables(BTreeMap<String, String>);
 
-impl Environment for Bare {
-    fn get(&self, _: &str) -> Option<String> {
-        None
+impl Environment for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
     }
 
-    fn names(&self, _: &str) -> Vec<String> {
-        Vec::new()
+    fn names(&self, prefix: &str) -> Vec<String> {
+        self.0.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
     }
 }
 
@@ -77,7 +80,26 @@ impl Stage {
             entropy: Arc::default(),
             stores: Arc::default(),
             stdin: Vec::new(),
+            variables: Variables::default(),
+            columns: None,
             directory: tempfile::tempdir().expect("a directory"),
+        }
+    }
+
+    /// The same at a terminal of so many columns.
+    pub(crate) fn at_terminal(self, columns: u16) -> Self {
+        Self { columns: Some(columns), ..self }
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn stream(&self, said: &Said) -> Stream {
+        match self.columns {
+            Some(columns) => Stream::terminal(said.clone(), columns),
+            None => Stream::pipe(said.clone()),
         }
     }
 
@@ -195,12 +217,12 @@ impl Stage {
                 Ok(Arc::clone(stores.entry(name).or_insert_with(fresh)))
             }),
             logs: Box::new(|_| ()),
-            environment: Arc::new(Bare),
+            environment: Arc::new(self.variables.clone()),
             zone: TimeZone::UTC,
             actor: "ada@example".to_owned(),
             stdin: Mutex::new(Box::new(std::io::Cursor::new(std::mem::take(&mut self.stdin)))),
-            stdout: Stream::pipe(said.clone()),
-            stderr: Stream::pipe(said.clone()),
+            stdout: self.stream(said),
+            stderr: self.stream(said),
         }
     }
 }
