@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use keystile_keyring::ReplicaId;
+use keystile_keyring::{ReplicaId, ReplicaReport};
+use keystile_store::Store;
 use keystile_system::{Entropy, EntropyError};
 use keystile_token::{Audience, AudienceError};
 use tokio::net::TcpListener;
@@ -85,14 +86,24 @@ pub(super) async fn load(reader: &Reader, identity: &Identity) -> Result<Held, R
     // A place without a keyring is left as it was found: a report there would be a remnant.
     reader.expect_keyring().await?;
     let store = reader.store.as_ref();
+    let predecessor = predecessor(store, &identity.replica).await;
     if let Err(error) = store.report(&identity.loading(reader.clock.now())).await {
         let why = chain(&error);
         tracing::error!(%why, "the first report was not written: a rotation's gate does not see this replica");
     }
-    let first = reader.first().await;
+    let first = reader.first(predecessor.as_ref()).await;
     if first.is_err() {
-        // A replica that never served holds up nobody.
-        let _ = store.forget(&identity.replica).await;
+        // A replica that never served holds up nobody; what an earlier one of its name said stands.
+        let _ = match &predecessor {
+            Some(report) => store.report(report).await,
+            None => store.forget(&identity.replica).await,
+        };
     }
     first
+}
+
+/// The last report of an earlier process of this name that has served.
+async fn predecessor(store: &dyn Store, replica: &ReplicaId) -> Option<ReplicaReport> {
+    let reports = store.replicas().await.ok()?;
+    reports.into_iter().find(|report| report.replica == *replica && report.generation > 0)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_keyring::{Digest, Kid, UnixTime};
+use keystile_keyring::{Digest, Kid, ReplicaReport, UnixTime};
 use keystile_store::Freshness;
 use keystile_system::Clock;
 use keystile_token::Keyring;
@@ -115,4 +115,18 @@ pub(crate) fn known_keys(keyring: &Keyring, before: Option<&[KnownKey]>, now: Un
         })
     };
     keyring.manifest().keys.iter().map(|key| known(&key.kid)).collect()
+}
+
+/// The keys as a process knows them that takes the place of an earlier one of the same name. What
+/// that one served without, it served without until it stopped: an outside verifier may have cached
+/// its answer, and the gate must go on counting from there.
+pub(crate) fn inherited(keys: &[KnownKey], predecessor: &ReplicaReport) -> Arc<[KnownKey]> {
+    let inherit = |key: &KnownKey| {
+        let (held_since, from_start) = match predecessor.key(&key.kid) {
+            Some(before) => (before.held_since, before.from_start),
+            None => (predecessor.withdrawn_at.unwrap_or(key.held_since), false),
+        };
+        KnownKey { held_since, from_start, ..key.clone() }
+    };
+    keys.iter().map(inherit).collect()
 }

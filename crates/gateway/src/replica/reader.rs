@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use keystile_keyring::Manifest;
+use keystile_keyring::{Manifest, ReplicaReport};
 use keystile_store::{LoadError, LoadedPublic, Store, StoreError};
 use keystile_system::Clock;
 use keystile_token::{Keyring, KeyringError};
 
-use super::held::{Held, Moment, known_keys};
+use super::held::{Held, Moment, inherited, known_keys};
 use super::offer::{Fault, Generation, Overrule, Weighed, weigh};
 
 /// Why a read gave no keyring, or not the newest.
@@ -75,8 +75,9 @@ impl Reader {
         }
     }
 
-    /// The first read: anything wrong is an error, and nothing is created.
-    pub(crate) async fn first(&self) -> Result<Held, ReadError> {
+    /// The first read: anything wrong is an error, and nothing is created. `predecessor` is the last
+    /// report of an earlier process of the same name.
+    pub(crate) async fn first(&self, predecessor: Option<&ReplicaReport>) -> Result<Held, ReadError> {
         let began = Moment::read(self.clock.as_ref());
         let witness = self.store.witness().await.map_err(ReadError::Witness)?;
         let offered = self.public(witness.as_ref()).await?;
@@ -84,7 +85,11 @@ impl Reader {
         if let Some(fault) = weighed.fault {
             return Err(fault.into());
         }
-        self.open(None, witness.as_ref(), offered, began).await
+        let mut held = self.open(None, witness.as_ref(), offered, began).await?;
+        if let Some(predecessor) = predecessor {
+            held.keys = inherited(&held.keys, predecessor);
+        }
+        Ok(held)
     }
 
     /// A later read: whatever is wrong, `held` stays in force.

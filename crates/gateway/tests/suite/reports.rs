@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use keystile_gateway::Config;
 use keystile_keyring::report::{Condition, Presence};
 use keystile_keyring::{ReplicaReport, UnixTime};
+use keystile_store::Store;
 use keystile_testkit::forger::{Forger, ForgingKey};
 use keystile_testkit::{Fault, FaultyStore};
 
@@ -61,6 +63,33 @@ async fn a_key_that_came_later_is_reported_with_the_instant_it_came() {
     let key = report.key(&new).expect("it holds the new key");
     assert!(!key.from_start);
     assert!(key.held_since >= START.plus(1050), "{key:?}");
+}
+
+#[tokio::test]
+async fn a_replica_that_was_killed_and_started_again_is_no_newcomer() {
+    let world = World::begun().await;
+    let named = || Config { replica: Some("gateway-1".parse().expect("a short name")), ..config() };
+    let first = world.gateway_on(world.store.clone(), named()).await.expect("it starts");
+    let replica = first.replica.clone();
+    until("a report", || async { report_of(&world, &first).await.filter(|report| report.generation == 1) })
+        .await;
+    let killed = report_of(&world, &first).await.expect("it reports");
+    assert!(first.stopped().await);
+    // Killed, it would not have withdrawn: the store still has what it said last.
+    world.store.report(&killed).await.expect("written");
+    world.clock.advance(50);
+    let new = world.rotate().await;
+    let again = world.gateway_on(world.store.clone(), named()).await.expect("it starts again");
+    assert_eq!(again.replica, replica);
+    let report = until("a report of generation 2", || async {
+        report_of(&world, &again).await.filter(|report| report.generation == 2)
+    })
+    .await;
+    let key = report.key(&new).expect("it holds the new key");
+    assert!(!key.from_start, "a process of its name served without the key");
+    assert_eq!(key.held_since, world.clock_now(), "until it was killed, at the latest");
+    let old = report.keys.iter().find(|key| key.kid != new).expect("the first key");
+    assert!(old.from_start && old.held_since < key.held_since, "what it said before goes on: {old:?}");
 }
 
 #[tokio::test]
