@@ -40,7 +40,7 @@ fn lock(root: &Path) -> Option<Check> {
     })
 }
 
-/// Directories of generations that nothing points to.
+/// Directories of generations that nothing needs: besides the newest the store keeps the one before.
 fn orphans(root: &Path) -> usize {
     let Ok(entries) = fs::read_dir(root) else {
         return 0;
@@ -48,7 +48,9 @@ fn orphans(root: &Path) -> usize {
     let current = fs::read_link(root.join("..data")).ok();
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
     let generations = names.filter(|name| name.to_string_lossy().starts_with("..g"));
-    generations.filter(|name| current.as_deref().is_some_and(|current| current.as_os_str() != name)).count()
+    let others =
+        generations.filter(|name| current.as_deref().is_some_and(|current| current.as_os_str() != name));
+    others.count().saturating_sub(1)
 }
 
 /// The mirror and the witness.
