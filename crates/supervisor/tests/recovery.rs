@@ -192,6 +192,7 @@ async fn a_value_that_is_refused_is_tried_again_now_and_then() {
     let calls = gateway.calls();
     assert!(calls.len() < 30, "{} calls", calls.len());
     assert!(waits(&calls).iter().all(|wait| (10.0..=300.01).contains(wait)), "{:?}", waits(&calls));
+    assert!(supervisor.counters().longest_gap > Duration::from_mins(14), "a refused token is not usable");
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,6 +255,48 @@ async fn a_token_file_is_taken_up_only_if_it_is_newer_and_good() {
     let count = gateway.calls().len();
     let calls = gateway.after_calls(count + 1).await;
     assert_eq!(calls[count].bearer.as_deref(), Some(newest.as_str()));
+}
+
+/// The gateway that renews may be away while services that take the token are not.
+#[tokio::test(start_paused = true)]
+async fn a_way_back_that_cannot_be_confirmed_yet_is_used_all_the_same() {
+    let clock = TestClock::new();
+    // B, which signed the held token, is revoked; before A's token can be exchanged there is an outage.
+    let gateway = Gateway::new(clock, |call| match call.number {
+        0 => Answer::Token("B", 3600),
+        1 => Answer::Fail(Code::Unauthenticated, REFUSED.to_owned()),
+        2..6 => Answer::fail(Code::Unavailable),
+        _ => accepts(call, "A"),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sandbox.jwt");
+    let older = jws("A", BEGIN - 1_000_000, 0);
+    write(&path, &older);
+    let supervisor = start(config(vec![gateway.pipe()], vec![Source::TokenFile(path)]), clock);
+    fresh_by(&supervisor, Origin::Renewed).await;
+    supervisor.rejected(&supervisor.token().unwrap());
+    let state = reach(&supervisor, |state| matches!(state, State::Stale { .. })).await;
+    assert_eq!(state.lease().unwrap().origin, Origin::Given);
+    assert_eq!(supervisor.token().unwrap().expose(), older);
+    fresh_by(&supervisor, Origin::Renewed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_file_is_used_although_the_gateway_is_away() {
+    let clock = TestClock::new();
+    let gateway = Gateway::new(clock, |call| match call.number {
+        0 => Answer::Fail(Code::Unauthenticated, REFUSED.to_owned()),
+        _ => Answer::fail(Code::Unavailable),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sandbox.jwt");
+    write(&path, &jws("old", BEGIN, 3600));
+    let supervisor = start(config(vec![gateway.pipe()], vec![Source::TokenFile(path.clone())]), clock);
+    stranded(&supervisor).await;
+    let newer = jws("new", BEGIN, 3600);
+    write(&path, &newer);
+    reach(&supervisor, |state| matches!(state, State::Stale { .. })).await;
+    assert_eq!(supervisor.token().unwrap().expose(), newer);
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,6 @@ impl Engine {
         );
         self.ledger.received(&token, receipt, now, usable_until);
         self.lease = Some(Lease { expires, renew_at, kid, origin });
-        self.last_refusal = None;
         self.slot.send_replace(Some(token));
     }
 }

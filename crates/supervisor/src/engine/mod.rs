@@ -61,7 +61,6 @@ pub(crate) struct Engine {
     backoff: Backoff,
     stranded: Backoff,
     forced: ForcedGate,
-    last_refusal: Option<Failure>,
 }
 
 /// The engine's ends of the channels that it shares with the handles.
@@ -90,7 +89,6 @@ impl Engine {
             backoff: Backoff::default(),
             stranded: Backoff::default(),
             forced: ForcedGate::default(),
-            last_refusal: None,
         }
     }
 

@@ -77,8 +77,7 @@ impl Engine {
             FailureKind::File => 2,
             _ => 0,
         };
-        let first = failures.into_iter().chain(self.last_refusal.clone()).min_by_key(rank);
-        let Some(first) = first else {
+        let Some(first) = failures.into_iter().min_by_key(rank) else {
             return Outcome::Failed(Failure::nothing_offered());
         };
         match rank(&first) {
@@ -122,7 +121,6 @@ impl Engine {
                 if failure.kind.refuses() {
                     self.sources.refuse(token);
                     self.ledger.rejected(token, self.clock.uptime());
-                    self.last_refusal = Some(failure.clone());
                 }
                 Err(failure)
             }
