@@ -86,6 +86,8 @@ pub(crate) enum Verb {
     Serve(verbs::serve::Args),
     /// Keep a sandbox's token fresh, for a file or a program
     Supervise(verbs::supervise::Args),
+    /// Rehearse rotation, rollback and revocation on this machine, under load
+    Rehearse(verbs::rehearse::Args),
     /// Mint a first token for a sandbox that gets it in a file
     Mint(Writing<verbs::mint::Args>),
     /// Say whether a token is good now, and if not, which rule it breaks

@@ -13,6 +13,7 @@ pub(crate) mod mint;
 pub(crate) mod prepare;
 pub(crate) mod prune;
 pub(crate) mod reconcile;
+pub(crate) mod rehearse;
 pub(crate) mod retire;
 pub(crate) mod revoke;
 pub(crate) mod rollback;
@@ -35,6 +36,7 @@ pub(crate) async fn run(app: &App, verb: Verb) -> Result<(), Failure> {
         Verb::Plan { change } => run_change(app, change, true).await,
         Verb::Serve(args) => serve::run(app, &args).await,
         Verb::Supervise(args) => supervise::run(app, &args).await,
+        Verb::Rehearse(args) => rehearse::run(app, &args).await,
         Verb::Mint(writing) => mint::run(app, &writing.args, writing.dry_run).await,
         Verb::Verify(args) => verify::run(app, &args).await,
         Verb::Inspect(args) => inspect::run(app, &args).await,

@@ -1,0 +1,232 @@
+//! `keystile rehearse`: a fleet on this machine, under load, while its keys are changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keystile_keyring::{Manifest, Policy};
+use keystile_rehearsal::view::{Ink, Lines, Live, View, Writer};
+use keystile_rehearsal::{Means, Options, RehearsalError, Rehearsed, rehearse, report, script};
+
+use crate::app::App;
+use crate::console::{Paint, Stream};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{files, parse, signals};
+
+/// Options of `rehearse`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Without --policy, the policy of the keyring in --store is rehearsed if there is one, else the \
+        default. Lifetimes are scaled to --ttl. Exit code 3 means that the verdict is FAIL. The language of \
+        scripts: keystile rehearse --explain-script."
+)]
+pub(crate) struct Args {
+    /// How many gateway processes
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    gateways: usize,
+
+    /// How many supervisors
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    supervisors: usize,
+
+    /// A policy, or a whole manifest, as JSON; members that are not there have their defaults
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// Lifetime of a token in the rehearsal; everything else is scaled with it [default: 6s]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    ttl: Option<u64>,
+
+    /// Put the gateways' clocks so far apart
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = "0s")]
+    skew: u64,
+
+    /// Add a fault: its name, or a step such as "at 9s hide-store for 2s"; may be repeated
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<String>,
+
+    /// Play this script instead of the usual one
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+
+    /// Where to write the report [default: ./keystile-rehearsal/report.html, or the system's temporary directory]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    /// Makes choices repeatable
+    #[arg(long, value_name = "NUMBER", default_value_t = 1729)]
+    seed: u64,
+
+    /// Also put the same load on the old way: delete the key, restart every gateway
+    #[arg(long)]
+    baseline: bool,
+
+    /// Keep keyring, certificates and token files of the run
+    #[arg(long)]
+    keep: bool,
+
+    /// Explain the language of scripts, and show the usual one
+    #[arg(long)]
+    explain_script: bool,
+}
+
+/// The directory of the report, if nobody says.
+const USUAL: &str = "keystile-rehearsal";
+
+/// The largest file that is read.
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// Rehearses.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let options = options(app, args).await?;
+    let settings = options.settle().map_err(|error| failure(&error))?;
+    if args.explain_script {
+        return app.print(&script::explained(&settings.script));
+    }
+    let place = Place::of(args.report.as_deref())?;
+    let means = means(app, &place)?;
+    let mut view = view(app);
+    let stop = signals::stop()?;
+    let rehearsed = tokio::select! {
+        rehearsed = rehearse(&options, &means, view.as_mut()) => rehearsed.map_err(|error| failure(&error))?,
+        () = stop => return Err(Failure::new(Exit::Other, "the rehearsal was interrupted; everything it started is stopped")),
+    };
+    std::fs::write(&place.report, report::html(&rehearsed, &command_line()))
+        .map_err(|error| cannot_write(&place.report, &error))?;
+    answer(app, &rehearsed, &place)
+}
+
+/// The command that repeats this run.
+fn command_line() -> String {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once("keystile".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+fn answer(app: &App, rehearsed: &Rehearsed, place: &Place) -> Result<(), Failure> {
+    let shown = place.report.display().to_string();
+    let document = report::document(rehearsed, &shown);
+    app.answer("keystile/rehearsal/v1", &document, || {
+        report::text(rehearsed, &shown, ink(app, &app.world.stdout))
+    })?;
+    if rehearsed.verdict.pass { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
+}
+
+fn ink(app: &App, stream: &Stream) -> Ink {
+    Ink::new(app.paint(stream) != Paint::default())
+}
+
+/// Progress is part of the answer, unless that is a document.
+fn view(app: &App) -> Box<dyn View + '_> {
+    let stream = if app.json() { &app.world.stderr } else { &app.world.stdout };
+    let ink = ink(app, stream);
+    let write: Writer<'_> = Box::new(|text| {
+        let _ = stream.write(text);
+    });
+    match stream.columns() {
+        Some(columns) if ink != Ink::default() => Box::new(Live::new(write, ink, usize::from(columns))),
+        _ => Box::new(Lines::new(write, ink)),
+    }
+}
+
+/// Where what is left of a rehearsal goes.
+struct Place {
+    report: PathBuf,
+    logs: PathBuf,
+}
+
+impl Place {
+    fn of(report: Option<&Path>) -> Result<Self, Failure> {
+        let usual = || {
+            let here = Path::new(USUAL).join("report.html");
+            let elsewhere = std::env::temp_dir().join(USUAL).join("report.html");
+            Self::make(&here).or_else(|_| Self::make(&elsewhere))
+        };
+        report.map_or_else(usual, Self::make)
+    }
+
+    /// The logs lie beside the report, in a directory of its name.
+    fn make(report: &Path) -> Result<Self, Failure> {
+        let logs = report.with_extension("logs");
+        std::fs::create_dir_all(&logs).map_err(|error| cannot_write(&logs, &error))?;
+        Ok(Self { report: report.to_owned(), logs })
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Other, format!("cannot write {}", path.display())).because(Some(error))
+}
+
+fn means(app: &App, place: &Place) -> Result<Means, Failure> {
+    let binary = std::env::current_exe().map_err(|error| Failure::of(Exit::Other, &error))?;
+    Ok(Means {
+        clock: Arc::clone(&app.world.clock),
+        entropy: Arc::clone(&app.world.entropy),
+        binary,
+        temporary: std::env::temp_dir(),
+        logs: place.logs.clone(),
+        variables: app.world.environment.names("KEYSTILE_"),
+    })
+}
+
+fn failure(error: &RehearsalError) -> Failure {
+    Failure::of(if error.is_usage() { Exit::Usage } else { Exit::Other }, error)
+}
+
+async fn options(app: &App, args: &Args) -> Result<Options, Failure> {
+    let script = match &args.script {
+        Some(path) => {
+            let text = files::read_text(path, MOST_BYTES)?;
+            Some(
+                script::parse(&text)
+                    .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+            )
+        }
+        None => None,
+    };
+    Ok(Options {
+        gateways: args.gateways,
+        supervisors: args.supervisors,
+        policy: policy(app, args.policy.as_deref()).await?,
+        ttl: args.ttl,
+        skew: args.skew,
+        seed: args.seed,
+        script,
+        faults: args.fault.clone(),
+        baseline: args.baseline,
+        keep: args.keep,
+    })
+}
+
+/// The policy of the file, of the store, or the default.
+async fn policy(app: &App, file: Option<&Path>) -> Result<Policy, Failure> {
+    if let Some(path) = file {
+        return read_policy(path);
+    }
+    let named = app.global.store.is_some() || app.world.environment.get("KEYSTILE_STORE").is_some();
+    match app.store()?.load_public().await {
+        Ok(loaded) => Ok(loaded.manifest.policy),
+        Err(error) if named => Err(Failure::of(Exit::Unreachable, &error)),
+        Err(_) => Ok(Policy::default()),
+    }
+}
+
+/// A policy whose absent members have their defaults, or a manifest's.
+fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let bytes = files::read(path, MOST_BYTES)?;
+    let wrong = |error: &(dyn std::error::Error + 'static)| {
+        Failure::usage(format!("{} is no policy", path.display()))
+            .because(Some(error))
+            .expected("a policy such as {\"token_ttl\": 3600, \"max_staleness\": 300}, or a manifest")
+    };
+    let members: serde_json::Map<_, _> = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+    if members.contains_key("schema") {
+        return Manifest::from_json(&bytes).map(|manifest| manifest.policy).map_err(|error| wrong(&error));
+    }
+    let mut whole = serde_json::to_value(Policy::default()).map_err(|error| wrong(&error))?;
+    if let Some(whole) = whole.as_object_mut() {
+        whole.extend(members);
+    }
+    let policy: Policy = serde_json::from_value(whole).map_err(|error| wrong(&error))?;
+    policy.check().map_err(|error| wrong(&error))?;
+    Ok(policy)
+}

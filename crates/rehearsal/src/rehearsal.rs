@@ -1,0 +1,152 @@
+//! One rehearsal from begin to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystile_keyring::Policy;
+use tokio::sync::mpsc;
+
+use crate::baseline;
+use crate::conduct;
+use crate::contrast::Contrast;
+use crate::error::RehearsalError;
+use crate::event::Event;
+use crate::record::Record;
+use crate::recorder;
+use crate::replica::MOST_REPLICAS;
+use crate::scale::scaled_policy;
+use crate::script::{Script, usual, with_fault};
+use crate::settings::Settings;
+use crate::stage::{Means, Stage};
+use crate::verdict::Verdict;
+use crate::view::View;
+
+/// The most supervisors that one process rehearses with.
+const MOST_SUPERVISORS: usize = 2000;
+/// The longest life of a token that is rehearsed, in seconds.
+const LONGEST_TTL: u64 = 600;
+/// The most seconds that clocks are put apart.
+const MOST_SKEW: u64 = 3600;
+/// How long the load goes on after the last step of a script that does not say.
+const REST: Duration = Duration::from_secs(8);
+
+/// What to rehearse.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many gateways, 1 to [`MOST_REPLICAS`].
+    pub gateways: usize,
+    /// How many supervisors, 1 to 2,000.
+    pub supervisors: usize,
+    /// The operator's own policy; it is scaled down.
+    pub policy: Policy,
+    /// Lifetime of a token in the rehearsal, in seconds.
+    pub ttl: Option<u64>,
+    /// How far to put the gateways' clocks apart, in seconds.
+    pub skew: u64,
+    /// Makes choices repeatable.
+    pub seed: u64,
+    /// What happens; the usual script, if absent.
+    pub script: Option<Script>,
+    /// Faults to add: names, or steps as a script writes them.
+    pub faults: Vec<String>,
+    /// Also put the same load on delete-and-restart.
+    pub baseline: bool,
+    /// Keep keyring, certificates and token files.
+    pub keep: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            gateways: 3,
+            supervisors: 100,
+            policy: Policy::default(),
+            ttl: None,
+            skew: 0,
+            seed: 1729,
+            script: None,
+            faults: Vec::new(),
+            baseline: false,
+            keep: false,
+        }
+    }
+}
+
+/// What a rehearsal came to.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// What happened.
+    pub record: Record,
+    /// What it is worth.
+    pub verdict: Verdict,
+    /// What the same load met under delete-and-restart, if that was asked for.
+    pub contrast: Option<Contrast>,
+}
+
+impl Options {
+    /// Decides everything that is left open.
+    pub fn settle(&self) -> Result<Settings, RehearsalError> {
+        within("gateways", self.gateways as u64, 1, MOST_REPLICAS as u64)?;
+        within("supervisors", self.supervisors as u64, 1, MOST_SUPERVISORS as u64)?;
+        within("ttl", self.ttl.unwrap_or_default(), 0, LONGEST_TTL)?;
+        within("skew", self.skew, 0, MOST_SKEW)?;
+        let policy = scaled_policy(&self.policy, self.ttl);
+        policy.check()?;
+        let mut script = self.script.clone().unwrap_or_else(|| usual(&policy, self.gateways));
+        for fault in &self.faults {
+            script = with_fault(script, fault, self.gateways)?;
+        }
+        script.check_replicas(self.gateways)?;
+        Ok(Settings {
+            gateways: self.gateways,
+            supervisors: self.supervisors,
+            own: self.policy.clone(),
+            policy,
+            skew: self.skew,
+            seed: self.seed,
+            ends_at: script.ends_at(REST),
+            script,
+        })
+    }
+}
+
+fn within(name: &'static str, found: u64, least: u64, most: u64) -> Result<(), RehearsalError> {
+    if (least..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(RehearsalError::Option { name, found, expected: format!("{least} to {most}") })
+}
+
+/// Rehearses. Everything that it starts ends with it, also when the future is dropped.
+pub async fn rehearse(
+    options: &Options,
+    means: &Means,
+    view: &mut dyn View,
+) -> Result<Rehearsed, RehearsalError> {
+    let settings = options.settle()?;
+    view.begins(&settings);
+    let record = run(settings.clone(), means, options.keep, view).await?;
+    let contrast = if options.baseline { Some(baseline::run(&settings, means, view).await?) } else { None };
+    Ok(Rehearsed { verdict: Verdict::of(&record), record, contrast })
+}
+
+async fn run(
+    settings: Settings,
+    means: &Means,
+    keep: bool,
+    view: &mut dyn View,
+) -> Result<Record, RehearsalError> {
+    let (events, received) = mpsc::unbounded_channel();
+    let stage = Arc::new(Stage::set(settings.clone(), means, "", keep, events).await?);
+    let record = Record::new(settings, stage.field.clock.epoch());
+    let script = async {
+        let mut playing = stage.play();
+        conduct::play(&stage).await;
+        playing.shutdown().await;
+        stage.tell_supply();
+        stage.field.tell(Event::Ended { at: stage.field.clock.moment() });
+        stage.close().await;
+    };
+    let (record, ()) = tokio::join!(recorder::record(record, received, view), script);
+    Ok(record)
+}

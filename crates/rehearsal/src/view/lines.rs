@@ -1,0 +1,52 @@
+//! One line per step, for whatever is no terminal.
+
+use crate::event::Event;
+use crate::record::Record;
+use crate::settings::Settings;
+
+use super::ink::Ink;
+use super::{View, Writer, text};
+
+/// One line per step.
+pub struct Lines<'a> {
+    write: Writer<'a>,
+    ink: Ink,
+}
+
+impl<'a> Lines<'a> {
+    /// Writes to `write`.
+    pub fn new(write: Writer<'a>, ink: Ink) -> Self {
+        Self { write, ink }
+    }
+}
+
+/// The line that an event is worth.
+pub(super) fn line_of(event: &Event, record: &Record, ink: Ink) -> Option<String> {
+    match event {
+        Event::Step { step, .. } => text::step(record.steps.get(*step)?, ink),
+        Event::Replica { at, replica, what } => text::replica(*at, *replica, what, ink),
+        _ => None,
+    }
+}
+
+impl View for Lines<'_> {
+    fn begins(&mut self, settings: &Settings) {
+        self.says(&text::header(settings));
+    }
+
+    fn event(&mut self, event: &Event, record: &Record) {
+        if let Some(line) = line_of(event, record, self.ink) {
+            self.says(&line);
+        }
+    }
+
+    fn frame(&mut self, _: &Record) {}
+
+    fn ends(&mut self, record: &Record) {
+        self.says(&text::closing(record.now));
+    }
+
+    fn says(&mut self, line: &str) {
+        (self.write)(&format!("{line}\n"));
+    }
+}
