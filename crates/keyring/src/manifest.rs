@@ -350,11 +350,11 @@ impl Manifest {
             verifier_cache: self.policy.verifier_cache,
         };
         match &self.policy_before {
-            Some(before) if now <= before.until => Maxima {
-                staleness: today.staleness.max(before.staleness),
-                skew: today.skew.max(before.skew),
-                verifier_cache: today.verifier_cache.max(before.verifier_cache),
-            },
+            Some(before) if now <= before.until => today.max(Maxima {
+                staleness: before.staleness,
+                skew: before.skew,
+                verifier_cache: before.verifier_cache,
+            }),
             _ => today,
         }
     }

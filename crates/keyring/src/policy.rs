@@ -192,6 +192,17 @@ pub struct Maxima {
     pub verifier_cache: u64,
 }
 
+impl Maxima {
+    /// The larger of each.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            staleness: self.staleness.max(other.staleness),
+            skew: self.skew.max(other.skew),
+            verifier_cache: self.verifier_cache.max(other.verifier_cache),
+        }
+    }
+}
+
 /// Former maxima that still count in full, because a replica may hold the generation that had them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

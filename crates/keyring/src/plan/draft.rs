@@ -38,20 +38,7 @@ impl<'a> Draft<'a> {
     ) -> Result<Self, Refusal> {
         short("the actor", &request.actor)?;
         request.reason.as_ref().map_or(Ok(()), |reason| short("the reason", reason))?;
-        let skew = before.policy.max_skew;
-        let ahead = before.changed_at().since(context.now);
-        if ahead > skew {
-            return Err(Refusal::new(
-                Code::ClockBehind,
-                format!(
-                    "the last change lies {} after this clock; max_skew is {}",
-                    in_words(ahead),
-                    in_words(skew)
-                ),
-                "set this machine's clock right, then run the command again",
-            ));
-        }
-        let now = context.now.max(before.changed_at());
+        let now = not_before(before, context.now)?;
         if !request.verb.is_urgent() {
             clocks_agree(before, context)?;
         }
@@ -164,6 +151,19 @@ impl<'a> Draft<'a> {
             )),
         }
     }
+}
+
+/// The later of `now` and the last change, refused if that lies too far ahead of this clock.
+pub(super) fn not_before(manifest: &Manifest, now: UnixTime) -> Result<UnixTime, Refusal> {
+    let (ahead, skew) = (manifest.changed_at().since(now), manifest.policy.max_skew);
+    if ahead <= skew {
+        return Ok(now.max(manifest.changed_at()));
+    }
+    Err(Refusal::new(
+        Code::ClockBehind,
+        format!("the last change lies {} after this clock; max_skew is {}", in_words(ahead), in_words(skew)),
+        "set this machine's clock right, then run the command again",
+    ))
 }
 
 /// Refuses while a live replica's clock and this one, or the store's, differ by more than policy

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 
 use crate::check;
 use crate::ident::{Digest, Kid};
-use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, limits};
-use crate::plan::draft::would_break;
-use crate::plan::room::{fit, new_key};
-use crate::plan::windows::{bound, raise_lifetime};
-use crate::plan::{Base, Candidate, Impact, Plan, Step};
+use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, Revoked, Tombstone, limits};
+use crate::plan::draft::{not_before, would_break};
+use crate::plan::room::{fit, new_key, trim_tombstones};
+use crate::plan::windows::{bound, ending, raise_lifetime};
+use crate::plan::{Base, Candidate, Impact, Plan, Step, impact};
+use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
 use crate::state::KeyState;
 use crate::time::UnixTime;
@@ -38,24 +39,23 @@ pub fn repair(
     actor: &str,
     now: UnixTime,
 ) -> Result<Plan, Refusal> {
-    let now = now.max(witness.changed_at()).max(remains.manifest.changed_at());
+    let store = remains.manifest;
+    let now = not_before(store, now)?.max(not_before(witness, now)?);
     let mut next = witness.clone();
-    next.generation = witness.generation.max(remains.manifest.generation).saturating_add(1);
+    next.generation = witness.generation.max(store.generation).saturating_add(1);
     next.previous = Some(remains.digest);
-    keep_revocations(&mut next, remains.manifest)?;
+    next.lineage_floor = next.lineage_floor.max(store.lineage_floor);
+    keep_revocations(&mut next, store, now);
+    keep_requests(&mut next, store);
     take_unknown_keys(&mut next, remains, now)?;
-    for key in &mut next.keys {
-        let lost = key.private == PrivateState::Present && !remains.private.contains(&key.kid);
-        if lost {
-            key.private = PrivateState::DestroyedAt(now);
-        }
-    }
+    mark_lost(&mut next, remains.private, now);
     drop_lost_operation(&mut next, now);
+    trim_tombstones(&mut next, now)?;
     let signer = match remains.fresh {
         Some(fresh) => take_fresh_key(&mut next, fresh, now)?,
-        None => signer(&next, now)?,
+        None => signer(&next, witness, now)?,
     };
-    sign_with(&mut next, &signer, now);
+    sign_with(&mut next, &signer, remains, witness, now);
     next.history.push(Change {
         generation: next.generation,
         at: now,
@@ -88,39 +88,52 @@ fn take_fresh_key(next: &mut Manifest, fresh: &Candidate, now: UnixTime) -> Resu
 }
 
 /// `revoked` wins over every older manifest, whichever of the two knows of it (I8).
-fn keep_revocations(next: &mut Manifest, store: &Manifest) -> Result<(), Refusal> {
-    let revoked = store.keys.iter().filter_map(|key| key.revoked.clone().map(|revoked| (&key.kid, revoked)));
-    for (kid, revoked) in revoked {
+fn keep_revocations(next: &mut Manifest, store: &Manifest, now: UnixTime) {
+    let held = store.keys.iter().filter_map(|key| Some((&key.kid, key.revoked.clone()?)));
+    let gone = store.tombstones.iter().filter(|stone| stone.end == End::Revoked).map(|stone| {
+        let reason = "revoked in the store before it went back".to_owned();
+        (&stone.kid, Revoked { at: stone.at, reason })
+    });
+    for (kid, revoked) in held.chain(gone) {
+        let at = revoked.at;
         if let Some(key) = next.key_mut(kid) {
             key.revoked.get_or_insert(revoked);
+            key.private = PrivateState::DestroyedAt(now);
+            next.timeline.retain(|activation| activation.kid != *kid || activation.from <= now);
+            next.operation.take_if(|operation| operation.to_kid == *kid);
+        } else if next.tombstone(kid).is_none() {
+            let named_until = store.tombstone(kid).and_then(|stone| stone.named_until);
+            next.tombstones.push(Tombstone { kid: kid.clone(), end: End::Revoked, at, named_until });
         }
     }
-    next.lineage_floor = next.lineage_floor.max(store.lineage_floor);
-    let new: Vec<_> = store
-        .tombstones
-        .iter()
-        .filter(|stone| next.tombstone(&stone.kid).is_none() && next.key(&stone.kid).is_none())
-        .cloned()
-        .collect();
-    next.tombstones.extend(new);
-    if next.tombstones.len() > limits::TOMBSTONES {
-        return Err(Refusal::new(
-            Code::ManifestFull,
-            "store and witness together remember too many kids as gone",
-            "restore the newest backup of the store, then run the command again",
-        ));
+    let retired = store.tombstones.iter().filter(|stone| stone.end == End::Retired);
+    for stone in retired {
+        if next.key(&stone.kid).is_none() && next.tombstone(&stone.kid).is_none() {
+            next.tombstones.push(stone.clone());
+        }
     }
-    Ok(())
 }
 
+/// A request that was done before the store went back is not done again.
+fn keep_requests(next: &mut Manifest, store: &Manifest) {
+    for done in &store.requests {
+        if next.requests.iter().all(|known| known.request_id != done.request_id) {
+            next.requests.push(done.clone());
+        }
+    }
+    let excess = next.requests.len().saturating_sub(limits::REQUESTS);
+    next.requests.drain(..excess);
+}
+
+/// Takes over, to verify with, the keys that signed in the store and that the witness never saw.
 fn take_unknown_keys(next: &mut Manifest, remains: &Remains<'_>, now: UnixTime) -> Result<(), Refusal> {
-    let unknown: Vec<&Key> = remains
-        .manifest
+    let store = remains.manifest;
+    let verifies = |key: &&Key| matches!(store.state_of(key, now), KeyState::Active | KeyState::VerifyOnly);
+    let unknown: Vec<&Key> = store
         .keys
         .iter()
-        .filter(|key| {
-            key.revoked.is_none() && next.key(&key.kid).is_none() && next.tombstone(&key.kid).is_none()
-        })
+        .filter(verifies)
+        .filter(|key| next.key(&key.kid).is_none() && next.tombstone(&key.kid).is_none())
         .collect();
     if unknown.is_empty() {
         return Ok(());
@@ -134,12 +147,21 @@ fn take_unknown_keys(next: &mut Manifest, remains: &Remains<'_>, now: UnixTime) 
         ));
     }
     for key in unknown {
-        let activations = remains.manifest.activations(&key.kid).filter(|activation| activation.from <= now);
+        let activations = store.activations(&key.kid).filter(|activation| activation.from <= now);
         next.timeline.extend(activations.cloned());
         next.keys.push(key.clone());
     }
     next.timeline.sort_by_key(|activation| activation.from);
     Ok(())
+}
+
+/// What the store lost is gone; what the store found again of a key that may not sign stays unused.
+fn mark_lost(next: &mut Manifest, private: &BTreeSet<Kid>, now: UnixTime) {
+    for key in &mut next.keys {
+        if key.private == PrivateState::Present && !private.contains(&key.kid) {
+            key.private = PrivateState::DestroyedAt(now);
+        }
+    }
 }
 
 /// A prepared key whose private part is lost can never sign: it goes, and its rotation with it.
@@ -153,12 +175,7 @@ fn drop_lost_operation(next: &mut Manifest, now: UnixTime) {
         .collect();
     for kid in &lost {
         next.keys.retain(|key| key.kid != *kid);
-        let stone = crate::manifest::Tombstone {
-            kid: kid.clone(),
-            end: End::Retired,
-            at: now,
-            named_until: Some(now),
-        };
+        let stone = Tombstone { kid: kid.clone(), end: End::Retired, at: now, named_until: Some(now) };
         next.tombstones.push(stone);
     }
     let gone = |operation: &crate::manifest::Operation| {
@@ -168,14 +185,12 @@ fn drop_lost_operation(next: &mut Manifest, now: UnixTime) {
 }
 
 /// The witness's active key if it can sign, else the youngest verify-only one that can.
-fn signer(next: &Manifest, now: UnixTime) -> Result<Kid, Refusal> {
+fn signer(next: &Manifest, witness: &Manifest, now: UnixTime) -> Result<Kid, Refusal> {
     let can_sign = |key: &&Key| key.revoked.is_none() && key.private == PrivateState::Present;
-    if let Some(active) = next.active_at(now).filter(can_sign) {
-        return Ok(active.kid.clone());
-    }
-    let verify_only =
-        next.keys.iter().rev().filter(can_sign).find(|key| next.state_of(key, now) == KeyState::VerifyOnly);
-    verify_only.map(|key| key.kid.clone()).ok_or_else(|| {
+    let active = witness.active_at(now).and_then(|key| next.key(&key.kid)).filter(can_sign);
+    let verifies = |key: &&Key| matches!(next.state_of(key, now), KeyState::Active | KeyState::VerifyOnly);
+    let other = || next.keys.iter().rev().filter(can_sign).find(verifies);
+    active.or_else(other).map(|key| key.kid.clone()).ok_or_else(|| {
         Refusal::new(
             Code::NoSigner,
             "no private key is left in the store that may sign",
@@ -184,42 +199,66 @@ fn signer(next: &Manifest, now: UnixTime) -> Result<Kid, Refusal> {
     })
 }
 
-/// Lets the chosen key sign now and at every later instant, if it does not already, and bounds the rest.
-fn sign_with(next: &mut Manifest, signer: &Kid, now: UnixTime) {
-    let before = next.clone();
-    let ahead: Vec<UnixTime> =
-        next.timeline.iter().map(|activation| activation.from).filter(|from| *from > now).collect();
-    let fresh = next.first_activation(signer).is_none();
-    let cannot = |manifest: &Manifest, at: UnixTime| {
-        fresh || manifest.active_at(at).is_none_or(|key| key.private != PrivateState::Present)
-    };
+/// Lets the chosen key sign now and wherever the one that the witness remembers cannot, and bounds
+/// the rest.
+fn sign_with(next: &mut Manifest, signer: &Kid, remains: &Remains<'_>, witness: &Manifest, now: UnixTime) {
+    let store = remains.manifest;
+    let ahead = witness.timeline.iter().map(|activation| activation.from).filter(|from| *from > now);
     for at in std::iter::once(now).chain(ahead) {
-        if cannot(next, at) {
+        let remembered = witness.active_at(at).and_then(|key| next.key(&key.kid));
+        let can = remembered.filter(|key| key.revoked.is_none() && key.private == PrivateState::Present);
+        let kid = can.filter(|_| remains.fresh.is_none()).map_or(signer, |key| &key.kid).clone();
+        if next.active_at(at).is_none_or(|key| key.kid != kid) {
             let place = next.timeline.partition_point(|activation| activation.from <= at);
-            next.timeline.insert(place, Activation { from: at, kid: signer.clone() });
+            next.timeline.insert(place, Activation { from: at, kid });
         }
     }
-    bound(next, &before, next.maxima(now), None, now);
-    let ttl = next.policy.token_ttl;
+    let maxima = next.maxima(now).max(store.maxima(now));
+    bound(next, witness, maxima, None, now);
+    bound_unknown(next, store, witness, maxima, now);
+    let (ttl, signs) = (next.policy.token_ttl, next.active_at(now).map(|key| key.kid.clone()));
     if let Some(key) = next.key_mut(signer) {
         raise_lifetime(key, ttl);
+    }
+    if let (Some(operation), Some(signs)) = (&mut next.operation, signs) {
+        operation.from_kid = signs;
+    }
+}
+
+/// Keys that the witness never saw signed until now, unless the store had superseded them before.
+fn bound_unknown(next: &mut Manifest, store: &Manifest, witness: &Manifest, maxima: Maxima, now: UnixTime) {
+    let policy = next.policy.clone();
+    for key in next.keys.iter_mut().filter(|key| witness.key(&key.kid).is_none()) {
+        let was = store.key(&key.kid).and_then(|key| key.superseded).filter(|bounds| bounds.at <= now);
+        if key.superseded.is_some() {
+            key.superseded = was.or(Some(ending(key, now, maxima, &policy, None)));
+        }
     }
 }
 
 fn statement(store: &Manifest, witness: &Manifest, next: &Manifest, signer: &Kid, now: UnixTime) -> Impact {
-    let verifying = next.keys.iter().filter(|key| next.state_of(key, now).published()).count();
+    let found = if store == witness {
+        "the store lost private keys".to_owned()
+    } else {
+        format!("the store is at generation {}, the witness saw {}", store.generation, witness.generation)
+    };
+    let verifying = next.keys.iter().filter(|key| next.state_of(key, now).published()).count() as u64;
+    let verify = impact::count(verifying, "key verifies", "keys verify");
+    let lost = next.keys.iter().filter(|key| key.private == PrivateState::DestroyedAt(now));
+    let lost: Vec<_> = lost.filter(|key| key.revoked.is_none()).map(|key| key.kid.as_str()).collect();
+    let mut warnings = Vec::new();
+    if !lost.is_empty() {
+        warnings.push(format!("Lost private keys, never to sign again: {}.", lost.join(", ")));
+    }
     Impact {
-        headline: format!(
-            "Would repair keyring {}: the store is at generation {}, the witness saw {}.",
-            next.gateway_id, store.generation, witness.generation
-        ),
+        headline: format!("Would repair keyring {}: {found}.", next.gateway_id),
         steps: vec![Step::new(
             now,
             format!("generation {}", next.generation),
-            format!("{signer} signs; {verifying} keys verify; every revocation stays"),
+            format!("{signer} signs; {verify}; every revocation stays"),
         )],
         supervisors: vec!["None has to do anything: every token that was good is good again.".to_owned()],
-        warnings: vec!["Private keys that the store lost are gone: no rollback to them.".to_owned()],
+        warnings,
         undo: "none is needed".to_owned(),
     }
 }

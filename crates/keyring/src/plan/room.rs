@@ -89,7 +89,7 @@ impl Draft<'_> {
         self.next.timeline.retain(|activation| activation.kid != *kid);
         let named_until = self.named_until(&key, at);
         self.next.tombstones.push(Tombstone { kid: key.kid, end, at, named_until });
-        self.trim_tombstones()
+        trim_tombstones(&mut self.next, self.now)
     }
 
     /// The last instant at which a token of a key that ended `at` can be alive.
@@ -104,25 +104,23 @@ impl Draft<'_> {
         let last_iat = at.plus(maxima.staleness + maxima.skew + policy.commit_delay);
         end.max(Some(last_iat.plus(longest).plus(policy.leeway)))
     }
+}
 
-    fn trim_tombstones(&mut self) -> Result<(), Refusal> {
-        while self.next.tombstones.len() > limits::TOMBSTONES {
-            let long_ago = self.now.minus(self.maxima.skew);
-            let nameless = |stone: &Tombstone| stone.named_until.is_some_and(|until| until < long_ago);
-            let Some(oldest) = self.next.tombstones.iter().position(nameless) else {
-                return Err(Refusal::new(
-                    Code::ManifestFull,
-                    format!(
-                        "{} kids are remembered as gone, and tokens may still name each",
-                        limits::TOMBSTONES
-                    ),
-                    "wait until the tokens of the oldest have expired, then run the command again",
-                ));
-            };
-            self.next.tombstones.remove(oldest);
-        }
-        Ok(())
+/// Forgets the oldest kids that nothing can name any more, as far as the limit asks for it.
+pub(super) fn trim_tombstones(next: &mut Manifest, now: UnixTime) -> Result<(), Refusal> {
+    let long_ago = now.minus(next.maxima(now).skew);
+    while next.tombstones.len() > limits::TOMBSTONES {
+        let nameless = |stone: &Tombstone| stone.named_until.is_some_and(|until| until < long_ago);
+        let Some(oldest) = next.tombstones.iter().position(nameless) else {
+            return Err(Refusal::new(
+                Code::ManifestFull,
+                format!("{} kids are remembered as gone, and tokens may still name each", limits::TOMBSTONES),
+                "wait until the tokens of the oldest have expired, then run the command again",
+            ));
+        };
+        next.tombstones.remove(oldest);
     }
+    Ok(())
 }
 
 pub(super) fn new_key(candidate: &Candidate, now: UnixTime) -> Key {

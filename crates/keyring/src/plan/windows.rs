@@ -1,7 +1,7 @@
 //! The bounds that a superseded key carries: set once, moved only with the tokens they follow from.
 
 use crate::manifest::{Key, Lifetime, Manifest, Superseded};
-use crate::policy::Maxima;
+use crate::policy::{Maxima, Policy};
 use crate::time::UnixTime;
 
 /// Bounds every key whose last active period ends elsewhere than `before`, and frees those that sign
@@ -13,8 +13,7 @@ pub(super) fn bound(
     custody: Option<u64>,
     now: UnixTime,
 ) {
-    let (commit_delay, leeway) = (next.policy.commit_delay, next.policy.leeway);
-    let custody = custody.unwrap_or(next.policy.rollback_custody.max(maxima.skew));
+    let policy = next.policy.clone();
     let ends: Vec<_> = next.keys.iter().map(|key| next.last_period_end(&key.kid)).collect();
     let signs_again: Vec<_> = next
         .keys
@@ -28,12 +27,22 @@ pub(super) fn bound(
         if key.revoked.is_some() || unchanged || over {
             continue;
         }
-        key.superseded = end.map(|at| {
-            let last_iat = at.plus(maxima.staleness + maxima.skew + commit_delay);
-            let accept_until = key.bounded_lifetime().map(|longest| last_iat.plus(longest).plus(leeway));
-            Superseded { at, last_iat, accept_until, custody_until: at.plus(custody) }
-        });
+        key.superseded = end.map(|at| ending(key, at, maxima, &policy, custody));
     }
+}
+
+/// The bounds of a key whose last active period ends `at`.
+pub(super) fn ending(
+    key: &Key,
+    at: UnixTime,
+    maxima: Maxima,
+    policy: &Policy,
+    custody: Option<u64>,
+) -> Superseded {
+    let custody = custody.unwrap_or(policy.rollback_custody.max(maxima.skew));
+    let last_iat = at.plus(maxima.staleness + maxima.skew + policy.commit_delay);
+    let accept_until = key.bounded_lifetime().map(|longest| last_iat.plus(longest).plus(policy.leeway));
+    Superseded { at, last_iat, accept_until, custody_until: at.plus(custody) }
 }
 
 /// Raises what a key may have put on a token to what `ttl` lets it; never lowers it.

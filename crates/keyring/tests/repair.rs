@@ -1,0 +1,299 @@
+//! A store that went back: the witness knows better, and `revoked` is final (I8).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use std::collections::BTreeSet;
+
+use keystile_keyring::manifest::{End, PrivateState};
+use keystile_keyring::plan::{Mode, Plan, Planned, Remains, Verb, repair};
+use keystile_keyring::{Code, Fleet, KeyState, Kid, Lookup, Manifest, Policy, Refusal, UnixTime};
+
+use world::{Ring, Token, candidate, digest_of, kid, second, small, verify};
+
+const EMERGENCY: Verb = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
+const ROTATE: Verb = Verb::Rotate { mode: Mode::Gated(Fleet::Offline), no_rollback: false };
+
+fn revoke(name: &str) -> Verb {
+    Verb::Revoke { kid: kid(name), descendants: false }
+}
+
+/// A store at `manifest` with these private keys.
+struct Store<'a> {
+    manifest: &'a Manifest,
+    private: BTreeSet<Kid>,
+    accept: bool,
+}
+
+impl<'a> Store<'a> {
+    fn at(manifest: &'a Manifest, private: &[&str]) -> Self {
+        Self { manifest, private: private.iter().copied().map(kid).collect(), accept: false }
+    }
+
+    fn accepting(self) -> Self {
+        Self { accept: true, ..self }
+    }
+
+    fn remains(&self) -> Remains<'_> {
+        let digest = digest_of(self.manifest);
+        let accepted = self.accept.then_some(digest);
+        Remains { manifest: self.manifest, digest, private: &self.private, accepted, fresh: None }
+    }
+
+    fn repair(&self, witness: &Manifest, now: u64) -> Result<Plan, Refusal> {
+        repair(&self.remains(), witness, "olga", second(now))
+    }
+}
+
+fn repaired(store: &Store<'_>, witness: &Manifest, now: u64) -> Ring {
+    let plan = store.repair(witness, now).unwrap_or_else(|refusal| panic!("{refusal}"));
+    assert_eq!(plan.next.generation, store.manifest.generation.max(witness.generation) + 1);
+    assert_eq!(plan.next.previous, Some(digest_of(store.manifest)));
+    assert_eq!(plan.base.map(|base| base.generation), Some(store.manifest.generation));
+    let bytes = plan.next.to_json().unwrap();
+    assert_eq!(Manifest::from_json(&bytes).as_ref(), Ok(&plan.next));
+    Ring::of(plan.next)
+}
+
+/// Long windows, so that what verifies is not a matter of seconds.
+fn slow() -> Policy {
+    Policy { token_ttl: 1000, rollback_custody: 5000, ..small() }
+}
+
+#[test]
+fn the_witness_signer_signs_where_its_private_key_is_there() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 110);
+    let mended = repaired(&Store::at(&backup, &["a", "b"]), &ring.manifest, 120);
+    assert_eq!((mended.signer(120), mended.signer(119)), (Some("b"), Some("b")));
+    assert_eq!(mended.key("a").superseded, ring.key("a").superseded, "its window is what it was");
+    assert_eq!(mended.state("a", 120), KeyState::VerifyOnly);
+}
+
+#[test]
+fn a_verify_only_key_signs_where_the_signer_is_lost() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 110);
+    let mended = repaired(&Store::at(&backup, &["a"]), &ring.manifest, 120);
+    assert_eq!(mended.signer(120), Some("a"));
+    assert_eq!(mended.key("b").private, PrivateState::DestroyedAt(second(120)));
+    assert_eq!(mended.state("b", 120), KeyState::VerifyOnly, "its tokens stay good");
+    let bounds = mended.key("b").superseded.unwrap();
+    assert_eq!((bounds.at, bounds.last_iat), (second(120), second(124)));
+}
+
+#[test]
+fn no_private_key_left_is_a_refusal_that_names_the_way_out() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 110);
+    let store = Store::at(&backup, &[]);
+    let refusal = store.repair(&ring.manifest, 120).unwrap_err();
+    assert_eq!(
+        (refusal.code, refusal.remedy.as_str()),
+        (Code::NoSigner, "make a new one: keystile rotate --emergency")
+    );
+    let fresh = candidate("z");
+    let plan =
+        repair(&Remains { fresh: Some(&fresh), ..store.remains() }, &ring.manifest, "olga", second(120));
+    let mended = Ring::of(plan.unwrap().next);
+    assert_eq!(mended.signer(120), Some("z"));
+    assert_eq!(
+        (mended.state("a", 120), mended.state("b", 120)),
+        (KeyState::VerifyOnly, KeyState::VerifyOnly)
+    );
+}
+
+#[test]
+fn a_fresh_key_does_not_take_a_kid_that_was() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 110);
+    let (store, fresh) = (Store::at(&backup, &[]), candidate("a"));
+    let plan =
+        repair(&Remains { fresh: Some(&fresh), ..store.remains() }, &ring.manifest, "olga", second(120));
+    assert_eq!(plan.unwrap_err().code, Code::KidReused);
+}
+
+#[test]
+fn a_committed_activation_ahead_stays_if_its_key_can_sign() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(Verb::Rotate { mode: Mode::Scheduled(50), no_rollback: false }, 110);
+    let kept = repaired(&Store::at(&backup, &["a", "b"]), &ring.manifest, 120);
+    assert_eq!(kept.timeline(), "a@100 b@160");
+    let lost = repaired(&Store::at(&backup, &["a"]), &ring.manifest, 120);
+    assert_eq!(lost.timeline(), "a@100 b@160 a@160");
+}
+
+#[test]
+fn a_prepared_key_that_is_lost_goes_with_its_rotation() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(ROTATE, 110);
+    let kept = repaired(&Store::at(&backup, &["a", "b"]), &ring.manifest, 120);
+    assert_eq!(kept.manifest.operation, ring.manifest.operation);
+    let mut lost = repaired(&Store::at(&backup, &["a"]), &ring.manifest, 120);
+    assert_eq!(lost.manifest.operation, None);
+    assert_eq!(lost.manifest.lookup(&kid("b"), second(120)), Lookup::Gone(End::Retired));
+    lost.verb(ROTATE, 121);
+}
+
+#[test]
+fn a_rotation_in_flight_follows_the_key_that_signs_now() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 110).verb(ROTATE, 111);
+    let mended = repaired(&Store::at(&backup, &["a", "c"]), &ring.manifest, 120);
+    let operation = mended.manifest.operation.clone().unwrap();
+    assert_eq!((operation.from_kid, operation.to_kid), (kid("a"), kid("c")));
+}
+
+/// I8, C17: what was revoked after the backup stays revoked, and its restored private key is unused.
+#[test]
+fn a_revocation_that_only_the_witness_knows_is_kept() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    let backup = ring.manifest.clone();
+    ring.verb(Verb::Revoke { kid: kid("b"), descendants: true }, 120);
+    let mended = repaired(&Store::at(&backup, &["a", "b"]), &ring.manifest, 130);
+    assert_eq!(mended.signer(130), Some("a"), "c is lost; b is there, and revoked");
+    assert_eq!(mended.state("b", 130), KeyState::Revoked);
+    assert_ne!(mended.key("b").private, PrivateState::Present);
+    assert_eq!(mended.manifest.lineage_floor, Some(second(120)));
+}
+
+/// I8 the other way: the store revoked a key in a life that the witness never saw.
+#[test]
+fn a_revocation_that_only_the_store_knows_is_kept() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    let mut other = Ring::of(ring.manifest.clone());
+    other.verb(revoke("a"), 115);
+    let buried = {
+        let mut later = Ring::of(other.manifest.clone());
+        later.verb(Verb::Prune, 118);
+        later.manifest
+    };
+    for generation in 0..4 {
+        ring.verb(Verb::SetPolicy(leeway(generation % 2)), 116 + generation);
+    }
+    for store in [&other.manifest, &buried] {
+        let mended = repaired(&Store::at(store, &["a", "b"]), &ring.manifest, 130);
+        assert_eq!(mended.state("a", 130), KeyState::Revoked);
+        assert_ne!(mended.key("a").private, PrivateState::Present);
+        assert_eq!(mended.signer(130), Some("b"));
+    }
+}
+
+fn leeway(value: u64) -> keystile_keyring::plan::PolicyChange {
+    keystile_keyring::plan::PolicyChange([("leeway".to_owned(), Some(value))].into())
+}
+
+/// A witness at generation 5 with a, b; a store that went another way from generation 2 on.
+fn forked() -> (Ring, Ring) {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    let mut other = Ring::of(ring.manifest.clone());
+    for generation in 0..3 {
+        ring.verb(Verb::SetPolicy(leeway(generation % 2)), 140 + generation);
+    }
+    other.commit(world::unwrap_change(other.plan(&world::request(EMERGENCY), 130).unwrap()));
+    (ring, other)
+}
+
+#[test]
+fn keys_that_the_witness_never_saw_need_the_operators_word() {
+    let (ring, other) = forked();
+    let refusal = Store::at(&other.manifest, &["a", "b", "c"]).repair(&ring.manifest, 150).unwrap_err();
+    assert_eq!(refusal.code, Code::UnknownKeysInStore);
+    assert_eq!(refusal.found, "the store holds keys that the witness never saw: c");
+    assert!(refusal.remedy.ends_with(&digest_of(&other.manifest).to_string()), "{}", refusal.remedy);
+}
+
+#[test]
+fn keys_that_the_operator_accepts_verify_and_do_not_sign() {
+    let (ring, other) = forked();
+    let store = Store::at(&other.manifest, &["a", "b", "c"]).accepting();
+    let mended = repaired(&store, &ring.manifest, 150);
+    assert_eq!(mended.signer(150), Some("b"), "the witness's active key");
+    assert_eq!(mended.state("c", 150), KeyState::VerifyOnly);
+    assert_eq!(mended.key("a").superseded, ring.key("a").superseded);
+    let good = Token::forged("c", 149, 1149);
+    assert_eq!(verify(&mended.manifest, &good, second(150)), Ok(()));
+    let forged = Token::forged("c", 155, 1155);
+    assert!(verify(&mended.manifest, &forged, second(155)).is_err(), "signed after supersession");
+}
+
+#[test]
+fn an_accepted_key_signs_where_nothing_else_can() {
+    let (ring, other) = forked();
+    let store = Store::at(&other.manifest, &["c"]).accepting();
+    let mended = repaired(&store, &ring.manifest, 150);
+    assert_eq!(mended.signer(150), Some("c"));
+    assert_eq!(mended.state("b", 150), KeyState::VerifyOnly);
+}
+
+/// An orphan that only the other life had prepared is left behind, its private key with it.
+#[test]
+fn an_unknown_prepared_key_is_not_taken_over() {
+    let mut ring = Ring::begin(slow(), 100);
+    let mut other = Ring::of(ring.manifest.clone());
+    other.verb(ROTATE, 110);
+    ring.verb(Verb::SetPolicy(leeway(0)), 111).verb(Verb::SetPolicy(leeway(1)), 112);
+    let mended = repaired(&Store::at(&other.manifest, &["a", "b"]), &ring.manifest, 120);
+    assert_eq!((mended.manifest.keys.len(), mended.signer(120)), (1, Some("a")));
+}
+
+#[test]
+fn a_lost_private_key_alone_is_repaired_without_a_backup() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    let store = Store::at(&ring.manifest, &["a"]);
+    let plan = store.repair(&ring.manifest, 120).unwrap();
+    assert_eq!(plan.impact.headline, "Would repair keyring test: the store lost private keys.");
+    assert_eq!(plan.impact.warnings, ["Lost private keys, never to sign again: b."]);
+    assert_eq!(Ring::of(plan.next).signer(120), Some("a"));
+}
+
+/// A request that the store had done is not done again after the repair.
+#[test]
+fn requests_of_both_lives_are_remembered() {
+    let mut ring = Ring::begin(slow(), 100);
+    let mut other = Ring::of(ring.manifest.clone());
+    other.verb_with_id(Verb::SetPolicy(leeway(0)), "theirs", 110);
+    ring.verb_with_id(Verb::SetPolicy(leeway(0)), "ours", 110).verb(Verb::SetPolicy(leeway(1)), 111);
+    let mended = repaired(&Store::at(&other.manifest, &["a"]), &ring.manifest, 120);
+    for id in ["ours", "theirs"] {
+        let again = keystile_keyring::plan::Request {
+            request_id: Some(id.parse().unwrap()),
+            ..world::request(Verb::SetPolicy(leeway(0)))
+        };
+        assert!(matches!(mended.plan(&again, 130), Ok(Planned::Done(_))), "{id}");
+    }
+}
+
+/// The rule of every plan holds here too: a clock far behind the last change is not trusted.
+#[test]
+fn a_clock_behind_the_witness_is_refused() {
+    let mut ring = Ring::begin(slow(), 100);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 200);
+    let refusal = Store::at(&backup, &["a", "b"]).repair(&ring.manifest, 150).unwrap_err();
+    assert_eq!(refusal.code, Code::ClockBehind);
+}
+
+/// The bounds count what either life prescribed: a fresh replica may have loaded the restored store.
+#[test]
+fn bounds_count_the_staleness_of_both_lives() {
+    let mut ring = Ring::begin(Policy { max_staleness: 9, verify_staleness: 20, ..slow() }, 100);
+    let backup = ring.manifest.clone();
+    let lower = keystile_keyring::plan::PolicyChange([("max_staleness".to_owned(), Some(2))].into());
+    ring.verb(Verb::SetPolicy(lower), 110).verb(EMERGENCY, 150);
+    assert_eq!(ring.key("a").superseded.unwrap().last_iat, UnixTime(150 + 2 + 1 + 1));
+    let mended = repaired(&Store::at(&backup, &["a"]), &ring.manifest, 160);
+    assert_eq!(mended.key("b").superseded.unwrap().last_iat, UnixTime(160 + 9 + 1 + 1));
+}
