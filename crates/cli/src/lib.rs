@@ -48,6 +48,8 @@ const HELP_COLUMNS: usize = 100;
 
 /// Runs the program: `arguments` begin with its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = wants_json(&arguments);
     let columns = world.stdout.columns().map_or(HELP_COLUMNS, usize::from).min(HELP_COLUMNS);
     let mut command = Cli::command().term_width(columns);
     let parsed = command.try_get_matches_from_mut(arguments);
@@ -56,16 +58,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit 
     {
         Ok(Cli { global, verb }) => execute(&App { world, global }, verb),
         Err(error) => {
-            let stream = if error.use_stderr() { &world.stderr } else { &world.stdout };
-            let _ = stream.write(&error.render().to_string());
-            if error.use_stderr() { Exit::Usage } else { Exit::Done }
+            let text = error.render().to_string();
+            if !error.use_stderr() {
+                let _ = world.stdout.write(&text);
+                return Exit::Done;
+            }
+            let _ = world.stderr.write(&if json { misunderstood(&text).json() } else { text });
+            Exit::Usage
         }
     }
 }
 
+/// Whether a command line that cannot be understood asks for JSON.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let asked =
+        |pair: &[OsString]| matches!(pair, [option, value] if option == "--output" && value == "json");
+    arguments.iter().any(|argument| argument == "--output=json") || arguments.windows(2).any(asked)
+}
+
+/// The first paragraph says what is wrong; the rest is for people.
+fn misunderstood(text: &str) -> Failure {
+    let what = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = what.split_whitespace().collect();
+    Failure::usage(words.join(" ")).remedy("keystile help, or the verb with --help")
+}
+
 fn execute(app: &App, verb: args::Verb) -> Exit {
-    // A gateway has settings of its own for its log.
-    if !matches!(verb, args::Verb::Serve(_)) {
+    // A gateway has settings of its own for its log, and a rehearsal tells what matters by itself.
+    let has_its_own = match verb {
+        args::Verb::Serve(_) => true,
+        args::Verb::Rehearse(_) => app.global.verbose == 0,
+        _ => false,
+    };
+    if !has_its_own {
         (app.world.logs)(logs::of_verb(app.global.verbose));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

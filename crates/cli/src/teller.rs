@@ -130,9 +130,12 @@ fn moving_line(gate: &Gate, when: &When, turn: usize, columns: usize) -> String 
         }
         other => gate_in_words(other, when),
     };
-    let line = format!("{spinner} {what}     Ctrl-C is safe: run it again to go on");
     // A line that wraps cannot be painted over; the last column stays free.
-    line.chars().take(columns.saturating_sub(1)).collect()
+    let room = columns.saturating_sub(1);
+    let line = format!("{spinner} {what}");
+    let hints = ["     Ctrl-C is safe: run it again to go on", "   Ctrl-C is safe", ""];
+    let fits = hints.iter().find(|hint| line.chars().count() + hint.chars().count() <= room);
+    line.chars().take(room).chain(fits.unwrap_or(&"").chars()).collect()
 }
 
 /// `2:41`.
@@ -155,6 +158,8 @@ mod tests {
             line,
             "⠸ outside verifiers' caches  ██████████░░░░░░░░░░  2:41 of 5:00     Ctrl-C is safe: run it again to go on"
         );
+        assert!(moving_line(&gate, &when, 0, 90).ends_with("2:41 of 5:00   Ctrl-C is safe"));
+        assert!(moving_line(&gate, &when, 0, 66).ends_with("2:41 of 5:00"));
         assert_eq!(moving_line(&gate, &when, usize::MAX, 40).chars().count(), 39);
     }
 }

@@ -297,6 +297,18 @@ fn the_store_is_named_by_flag_variable_or_default() {
 }
 
 #[test]
+fn instants_are_local_unless_utc_is_asked_for() {
+    let desk = Desk::new();
+    desk.ends(0, &["init"]);
+    let status = |arguments: &[&str]| {
+        let output = desk.command(arguments).env("TZ", "<+05>-5").output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(status(&["status"]).contains("\n  +05  "), "{}", status(&["status"]));
+    assert!(status(&["status", "--utc"]).contains("\n  UTC  "));
+}
+
+#[test]
 fn a_waiting_rotation_gives_up_when_told() {
     let desk = Desk::new();
     desk.ends(0, &["init", "--policy", "verifier_cache=1h"]);

@@ -38,11 +38,10 @@ fn a_picture_is_as_wide_as_its_terminal() {
 
 #[test]
 fn a_rotation_that_waits_moves_one_line_and_leaves_none() {
-    let mut stage = Stage::new().at_terminal(100);
+    let mut stage = Stage::new().at_terminal(110);
     stage.keystile("keystile init");
     let said = stage.keystile("keystile rotate --offline --timeout 0");
-    let moving =
-        "outside verifiers' caches  ░░░░░░░░░░░░░░░░░░░░  0:00 of 5:00     Ctrl-C is safe: run it again to";
+    let moving = "outside verifiers' caches  ░░░░░░░░░░░░░░░░░░░░  0:00 of 5:00     Ctrl-C is safe: run it again to go on";
     assert!(said.contains(moving), "{said}");
     // The line is wiped before anything else is said.
     assert!(said.contains("\r\x1b[Krefused [caches-not-run-out]"), "{said}");
