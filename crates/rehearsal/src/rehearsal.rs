@@ -138,6 +138,12 @@ async fn run(
 ) -> Result<Record, RehearsalError> {
     let (events, received) = mpsc::unbounded_channel();
     let stage = Arc::new(Stage::set(settings.clone(), means, "", keep, events).await?);
+    if keep {
+        view.says(&format!(
+            "  keyring, certificates and token files stay in {}",
+            stage.directory().display()
+        ));
+    }
     let record = Record::new(settings, stage.field.clock.epoch());
     let script = async {
         let mut playing = stage.play();

@@ -1,6 +1,6 @@
 //! Everything that runs in one run: keyring, gateways, supervisors, adversaries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub(crate) struct Stage {
     entropy: Arc<dyn Entropy>,
     keys: Mutex<Vec<Kid>>,
     files: AtomicU64,
-    _work: WorkDir,
+    work: WorkDir,
 }
 
 impl Stage {
@@ -128,10 +128,15 @@ impl Stage {
             entropy: Arc::clone(&means.entropy),
             keys: Mutex::new(Vec::new()),
             files: AtomicU64::new(files),
-            _work: work,
+            work,
         };
         stage.committed(&manifest);
         Ok(stage)
+    }
+
+    /// The run's own directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.work.path()
     }
 
     /// Starts everything that runs until the end, in the background. It ends when the set is dropped.

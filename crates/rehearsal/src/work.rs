@@ -23,6 +23,10 @@ impl WorkDir {
         Ok(Self { path, keep })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of something in it.
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)

@@ -17,8 +17,8 @@ use crate::{files, parse, signals};
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Without --policy, the policy of the keyring in --store is rehearsed if there is one, else the \
-        default. Lifetimes are scaled to --ttl. Exit code 3 means that the verdict is FAIL. The language of \
-        scripts: keystile rehearse --explain-script."
+        default. Its durations are scaled to --ttl. Exit code 3 means that the verdict is FAIL. The language of \
+        scripts: keystile rehearse --dry-run."
 )]
 pub(crate) struct Args {
     /// How many gateway processes
@@ -65,9 +65,9 @@ pub(crate) struct Args {
     #[arg(long)]
     keep: bool,
 
-    /// Explain the language of scripts, and show the usual one
+    /// Show the script and the policy that would be rehearsed, explain the language, and start nothing
     #[arg(long)]
-    explain_script: bool,
+    dry_run: bool,
 }
 
 /// The directory of the report, if nobody says.
@@ -80,8 +80,9 @@ const MOST_BYTES: u64 = 256 * 1024;
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let options = options(app, args).await?;
     let settings = options.settle().map_err(|error| failure(&error))?;
-    if args.explain_script {
-        return app.print(&script::explained(&settings.script));
+    if args.dry_run {
+        let plan = report::plan(&settings);
+        return app.answer("keystile/rehearsal-plan/v1", &plan, || script::explained(&settings.script));
     }
     let place = Place::of(args.report.as_deref())?;
     let means = means(app, &place)?;

@@ -2,10 +2,12 @@
 
 mod document;
 mod html;
+mod plan;
 mod sections;
 mod table;
 mod text;
 
 pub use document::{Document, document};
 pub use html::html;
+pub use plan::{Plan, plan};
 pub use text::text;
