@@ -2,24 +2,47 @@
 
 /// Units that a duration is told in.
 const UNITS: &[&str] = &["s", "ms", "min", "h", "days"];
+/// What stands for a number, or a name with digits in it.
+const NUMBER: &str = "#";
+/// What stands for a moment: `in 5 s`, `5 s ago`, `now`.
+const MOMENT: &str = "~";
 
-/// A line with every kid, number and bar replaced by one sign each, and durations by one.
+/// A line with kids, numbers, moments and bars replaced by one sign each.
 pub(super) fn of(line: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in line.split_whitespace().map(word).filter(|word| !word.is_empty()) {
-        let unit = UNITS.contains(&word.trim_end_matches([',', '.', ')', ':', ';']));
-        match words.last_mut() {
-            // `5 min 3 s` and `300 s` are both one duration.
-            Some(last) if unit && last.ends_with('#') => {
-                *last = last.replacen('#', "~", 1);
-                last.push_str(word.trim_start_matches(char::is_alphabetic));
-            }
-            Some(last) if word.starts_with('#') && last == "~" => "#".clone_into(last),
-            Some(last) if *last == word && word == "#" => {}
-            _ => words.push(word),
-        }
+        push(&mut words, word);
     }
-    words.join(" ")
+    // The marks on an axis of time: how many there are depends on the time of day.
+    let is_axis = words.len() > 1 && words.iter().all(|word| matches!(word.as_str(), "UTC" | "#:#" | MOMENT));
+    if is_axis { MOMENT.to_owned() } else { words.join(" ") }
+}
+
+/// Adds a word, or takes it together with the last one.
+fn push(words: &mut Vec<String>, word: String) {
+    let (bare, after) = bare(&word);
+    let Some(last) = words.last_mut() else {
+        words.push(word);
+        return;
+    };
+    let (before, opening) = match last.strip_prefix('(') {
+        Some(rest) => (rest, "("),
+        None => (last.as_str(), ""),
+    };
+    match (before, bare) {
+        // `5 min 3 s` and `300 s` are both one duration.
+        (NUMBER, unit) if UNITS.contains(&unit) => *last = format!("{opening}{MOMENT}{after}"),
+        (MOMENT, "ago") => *last = format!("{opening}{MOMENT}{after}"),
+        (MOMENT | "in", NUMBER) => *last = format!("{opening}{NUMBER}{after}"),
+        _ if *last == word => {}
+        _ => words.push(word),
+    }
+}
+
+/// A word without the punctuation that ends it.
+fn bare(word: &str) -> (&str, &str) {
+    let bare = word.trim_end_matches([',', '.', ')', ':', ';']);
+    (bare, word.get(bare.len()..).unwrap_or_default())
 }
 
 fn word(word: &str) -> String {
@@ -33,11 +56,14 @@ fn word(word: &str) -> String {
     shape
 }
 
-/// A number, or a name with digits in it, as one sign.
 fn sign(name: &str) -> String {
     let hexadecimal = name.len() >= 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = name.bytes().any(|byte| byte.is_ascii_digit());
-    if hexadecimal || number { "#".to_owned() } else { name.to_owned() }
+    match name {
+        "now" => MOMENT.to_owned(),
+        _ if hexadecimal || number => NUMBER.to_owned(),
+        _ => name.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -49,8 +75,11 @@ mod tests {
         let same = [
             ("key c41d09e7 signs", "key 8b98b466 signs"),
             ("from 13:24:40, in 5 min 3 s", "from 9:01:59, in 59 s"),
+            ("from 13:24:40 (in 5 min 3 s).", "from 9:01:59 (now)."),
+            ("read 5 s ago", "read now"),
             ("  c41d09e7 ░░███┃██▶ active", "  deadbeef ░█┃███▶ active"),
             ("3 of 3 replicas", "4 of 4 replicas"),
+            ("  UTC   07:55  now  08:00", "  UTC  07:00  07:30 now"),
         ];
         for (one, other) in same {
             assert_eq!(of(one), of(other));
@@ -61,5 +90,6 @@ mod tests {
     fn words_are() {
         assert_ne!(of("healthy"), of("degraded"));
         assert_ne!(of("refused [live-tokens]"), of("refused [key-signs]"));
+        assert_ne!(of("in order"), of("order"));
     }
 }
