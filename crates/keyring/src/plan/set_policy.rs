@@ -8,6 +8,7 @@ use crate::plan::windows::{move_end, raise_lifetime};
 use crate::plan::{Impact, Planned, Step};
 use crate::policy::{MEMBERS, Policy, PolicyBefore};
 use crate::refusal::{Code, Refusal};
+use crate::time::in_words;
 
 /// New values for members of the policy, by name; `None` unsets an optional member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,10 +100,16 @@ fn raise_lifetimes(draft: &mut Draft<'_>) {
 }
 
 fn differences(before: &Policy, after: &Policy) -> Vec<String> {
-    let show = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
     let changed = MEMBERS.iter().filter(|member| member.get(before) != member.get(after));
     changed
-        .map(|member| format!("{}: {} → {}", member.name, show(member.get(before)), show(member.get(after))))
+        .map(|member| {
+            let show = |policy| match member.get(policy) {
+                None => "none".to_owned(),
+                Some(count) if member.name == "max_keys" => count.to_string(),
+                Some(seconds) => in_words(seconds),
+            };
+            format!("{}: {} → {}", member.name, show(before), show(after))
+        })
         .collect()
 }
 
