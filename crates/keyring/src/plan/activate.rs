@@ -203,6 +203,6 @@ fn statement(draft: &Draft<'_>, operation: &Operation, from: UnixTime) -> Impact
         ],
         supervisors: impact::renewals(draft),
         warnings: impact::pinned(),
-        undo: "keystile rollback, at once, as long as the old private key is kept".to_owned(),
+        undo: draft.way_back(),
     }
 }

@@ -75,6 +75,17 @@ impl<'a> Draft<'a> {
         self.no_rollback = no_rollback;
     }
 
+    /// How a switch of the signing key is undone.
+    pub(super) fn way_back(&self) -> String {
+        if self.no_rollback {
+            let skew = in_words(self.maxima.skew);
+            return format!(
+                "keystile rollback, for {skew} after the switch: then --no-rollback gives the old private key up"
+            );
+        }
+        "keystile rollback, at once, as long as the old private key is kept".to_owned()
+    }
+
     /// Remembers the request as done with this plan.
     pub(super) fn done(&mut self, kid: Option<&Kid>) {
         let request_id = self.request.request_id.clone();

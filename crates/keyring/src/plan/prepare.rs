@@ -14,6 +14,7 @@ pub(super) fn prepare(mut draft: Draft<'_>, no_rollback: bool) -> Result<Plan, R
     draft.no_activation_ahead()?;
     let from_kid = draft.active()?.kid.clone();
     let to_kid = draft.add_key(Urgency::Ordinary)?;
+    draft.without_rollback(no_rollback);
     let statement = statement(&draft, &from_kid.to_string());
     draft.next.operation = Some(Operation {
         id: format!("rotation-{}", draft.next.generation),
@@ -77,6 +78,6 @@ fn statement(draft: &Draft<'_>, from: &str) -> Impact {
         steps,
         supervisors: impact::renewals(draft),
         warnings: impact::pinned(),
-        undo: "keystile rollback, at once, as long as the old private key is kept".to_owned(),
+        undo: draft.way_back(),
     }
 }
