@@ -15,6 +15,8 @@ pub mod policy;
 pub mod refusal;
 pub mod report;
 pub mod state;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use bounds::{Breach, TokenTimes};
