@@ -173,3 +173,196 @@ fn bounds(manifest: &Manifest, kid: &Kid) -> Result<(), Violation> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Activation, DoneRequest, End, Operation, Revoked, Tombstone};
+    use crate::testing::{at, kid, ring, ring_of};
+
+    fn stone(name: &str) -> Tombstone {
+        Tombstone { kid: kid(name), end: End::Retired, at: at(1), named_until: None }
+    }
+
+    fn operation(from: &str, to: &str) -> Operation {
+        Operation {
+            id: "rotation-2".to_owned(),
+            request_id: None,
+            started_at: at(1),
+            from_kid: kid(from),
+            to_kid: kid(to),
+            no_rollback: false,
+        }
+    }
+
+    /// The violation that `damage` makes of a sound manifest: `a` signed from 1000 to 2000, `b` since.
+    #[track_caller]
+    fn violation(damage: impl FnOnce(&mut Manifest)) -> Violation {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        assert_eq!(structure(&manifest), Ok(()));
+        damage(&mut manifest);
+        structure(&manifest).unwrap_err()
+    }
+
+    #[test]
+    fn a_generation_is_between_its_limits() {
+        assert_eq!(violation(|manifest| manifest.generation = 0), Violation::GenerationZero);
+        let too_large = limits::GENERATION + 1;
+        assert_eq!(
+            violation(|manifest| manifest.generation = too_large),
+            Violation::GenerationTooLarge(too_large)
+        );
+    }
+
+    #[test]
+    fn the_policy_and_the_former_maxima_are_within_their_ranges() {
+        assert!(matches!(violation(|manifest| manifest.policy.max_skew = 301), Violation::Policy(_)));
+        let former = PolicyBefore { staleness: u64::MAX, skew: 1, verifier_cache: 1, until: at(1) };
+        assert!(matches!(violation(|manifest| manifest.policy_before = Some(former)), Violation::Policy(_)));
+    }
+
+    #[test]
+    fn every_list_has_its_limit() {
+        let count = |list, found, max| Violation::Count { list, found, max };
+        let many = |number: usize| (0..number).map(|number| stone(&format!("old-{number}"))).collect();
+        let done = |id: &str| DoneRequest {
+            request_id: id.parse().unwrap(),
+            verb: "prune".to_owned(),
+            generation: 1,
+            at: at(1),
+            kid: None,
+        };
+        assert_eq!(violation(|manifest| manifest.keys.clear()), count("keys", 0, 8));
+        assert_eq!(violation(|manifest| manifest.timeline.clear()), count("timeline", 0, 64));
+        assert_eq!(violation(|manifest| manifest.tombstones = many(257)), count("tombstones", 257, 256));
+        assert_eq!(
+            violation(|manifest| manifest.requests = (0..257).map(|id| done(&id.to_string())).collect()),
+            count("requests", 257, 256)
+        );
+        assert_eq!(violation(|manifest| manifest.history.clear()), count("history", 0, 64));
+        let too_many = |manifest: &mut Manifest| {
+            let key = manifest.keys[0].clone();
+            manifest.keys.resize(9, key);
+        };
+        assert_eq!(violation(too_many), count("keys", 9, 8));
+        let message = count("keys", 9, 8).to_string();
+        assert_eq!(message, "keys has 9 entries; expected 1 to 8");
+    }
+
+    #[test]
+    fn texts_have_their_limit() {
+        let long = "x".repeat(257);
+        let text = |list| Violation::Text { list, found: 257 };
+        assert_eq!(violation(|manifest| manifest.history[0].actor = long.clone()), text("history"));
+        assert_eq!(violation(|manifest| manifest.history[0].reason = Some(long.clone())), text("history"));
+        let revoked = Revoked { at: at(1), reason: long.clone() };
+        assert_eq!(violation(|manifest| manifest.keys[0].revoked = Some(revoked)), text("keys"));
+    }
+
+    #[test]
+    fn the_history_ends_with_the_generation() {
+        assert_eq!(violation(|manifest| manifest.generation = 2), Violation::History(2));
+    }
+
+    #[test]
+    fn a_kid_stands_once_among_keys_and_tombstones() {
+        let twice = Violation::KidTwice(kid("a"));
+        assert_eq!(violation(|manifest| manifest.tombstones.push(stone("a"))), twice);
+        assert_eq!(violation(|manifest| manifest.keys[1].kid = kid("a")), twice);
+        let stones = |manifest: &mut Manifest| manifest.tombstones = vec![stone("z"), stone("z")];
+        assert_eq!(violation(stones), Violation::KidTwice(kid("z")));
+    }
+
+    #[test]
+    fn two_kids_are_two_keys() {
+        let same = |manifest: &mut Manifest| manifest.keys[1].public_key = manifest.keys[0].public_key;
+        assert_eq!(violation(same), Violation::PublicKeyTwice(kid("a"), kid("b")));
+    }
+
+    #[test]
+    fn whatever_is_named_is_held() {
+        let dangling = |place| Violation::Dangling { place, kid: kid("z") };
+        let entry = Activation { from: at(3000), kid: kid("z") };
+        assert_eq!(violation(|manifest| manifest.timeline.push(entry)), dangling("timeline"));
+        assert_eq!(
+            violation(|manifest| manifest.operation = Some(operation("b", "z"))),
+            dangling("operation")
+        );
+        assert_eq!(
+            violation(|manifest| manifest.operation = Some(operation("z", "a"))),
+            dangling("operation")
+        );
+    }
+
+    #[test]
+    fn the_timeline_ascends_and_equal_instants_are_allowed() {
+        assert_eq!(
+            violation(|manifest| manifest.timeline[0].from = at(2001)),
+            Violation::TimelineDescends(at(2001), at(2000))
+        );
+        assert_eq!(structure(&ring_of(&[("a", 1000), ("b", 2000), ("a", 2000)])), Ok(()));
+    }
+
+    #[test]
+    fn bounds_and_timeline_agree() {
+        let of = |name| move |why| Violation::Bounds(kid(name), why);
+        let bounds = ring_of(&[("a", 1000), ("b", 2000)]).keys[0].superseded;
+        assert_eq!(
+            violation(|manifest| manifest.keys[1].superseded = bounds),
+            of("b")("it is bounded, and no activation supersedes it")
+        );
+        assert_eq!(
+            violation(|manifest| manifest.keys[0].superseded = None),
+            of("a")("an activation supersedes it, and it is not bounded")
+        );
+        let early = |manifest: &mut Manifest| {
+            manifest.keys[0].superseded.as_mut().unwrap().last_iat = at(1999);
+        };
+        assert_eq!(violation(early), of("a")("last_iat is before its supersession"));
+        let open =
+            |manifest: &mut Manifest| manifest.keys[0].superseded.as_mut().unwrap().accept_until = None;
+        assert_eq!(violation(open), of("a")("its tokens end, and its window does not"));
+    }
+
+    #[test]
+    fn a_revoked_key_needs_no_bounds_and_an_unbounded_one_no_end() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        manifest.keys[0].superseded.as_mut().unwrap().accept_until = None;
+        manifest.keys[0].never_expires = true;
+        assert_eq!(structure(&manifest), Ok(()));
+        manifest.keys[0].superseded = None;
+        manifest.keys[0].revoked = Some(Revoked { at: at(1500), reason: "lost".to_owned() });
+        assert_eq!(structure(&manifest), Ok(()));
+    }
+
+    #[test]
+    fn a_plan_leaves_a_signer_at_every_instant_ahead() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        assert_eq!(postcondition(&manifest, at(1000)), Ok(()));
+        assert_eq!(postcondition(&manifest, at(999)), Err(Violation::NoSigner(at(999))));
+    }
+
+    #[test]
+    fn a_plan_leaves_no_revoked_signer() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        manifest.keys[1].revoked = Some(Revoked { at: at(1500), reason: "lost".to_owned() });
+        assert_eq!(postcondition(&manifest, at(1600)), Err(Violation::NoSigner(at(2000))));
+    }
+
+    #[test]
+    fn a_plan_leaves_no_signer_without_its_private_key() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        manifest.keys[1].private = PrivateState::DestroyedAt(at(1));
+        let violation = postcondition(&manifest, at(1500)).unwrap_err();
+        assert_eq!(violation, Violation::SignerWithoutPrivateKey(kid("b"), at(2000)));
+        assert_eq!(violation.to_string(), "key b is to sign at 2000, and its private key is destroyed");
+        manifest.keys[0].private = PrivateState::DestroyedAt(at(1));
+        manifest.keys[1].private = PrivateState::Present;
+        assert_eq!(postcondition(&manifest, at(2000)), Ok(()), "a signs no more");
+    }
+
+    #[test]
+    fn a_fresh_keyring_is_sound() {
+        assert_eq!(postcondition(&ring(), at(1000)), Ok(()));
+    }
+}

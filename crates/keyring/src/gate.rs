@@ -101,3 +101,121 @@ fn held_after_being_below(report: &ReplicaReport, kid: &Kid) -> Held {
         Some(key) => Held::Since(key.held_since),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PolicyBefore;
+    use crate::testing::{at, kid, report, ring};
+
+    /// `b` was published at 2000; caches 40, staleness 50, skew 5.
+    fn operation() -> Operation {
+        Operation {
+            id: "rotation-2".to_owned(),
+            request_id: None,
+            started_at: at(2000),
+            from_kid: kid("a"),
+            to_kid: kid("b"),
+            no_rollback: false,
+        }
+    }
+
+    fn gate(reports: &[ReplicaReport], now: u64) -> Gate {
+        ring().gate(&operation(), reports, Fleet::Reporting, at(now))
+    }
+
+    fn names(behind: &[&str]) -> Vec<ReplicaId> {
+        behind.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn holder(name: &str, since: u64) -> ReplicaReport {
+        report(name, since, &[("a", 1000), ("b", since)])
+    }
+
+    fn below(name: &str, reported: u64) -> ReplicaReport {
+        report(name, reported, &[("a", 1000)])
+    }
+
+    fn from_start(mut report: ReplicaReport) -> ReplicaReport {
+        report.keys.iter_mut().for_each(|key| key.from_start = true);
+        report
+    }
+
+    #[test]
+    fn no_report_at_all_is_not_a_pass() {
+        assert_eq!(gate(&[], 9000), Gate::Unattended);
+        let long_gone = below("gateway-0", 1000);
+        assert_eq!(gate(&[long_gone], 9000), Gate::Unattended);
+    }
+
+    #[test]
+    fn offline_no_report_is_no_refusal_and_caches_are_awaited_all_the_same() {
+        let offline = |now| ring().gate(&operation(), &[], Fleet::Offline, at(now));
+        assert_eq!(offline(2039), Gate::Caches { until: at(2040), since: at(2000), live: 0 });
+        assert_eq!(offline(2040), Gate::Open { live: 0 });
+    }
+
+    #[test]
+    fn every_live_replica_that_lacks_the_key_is_named() {
+        let reports = [below("gateway-2", 2005), holder("gateway-1", 2003), below("gateway-0", 2005)];
+        let behind = names(&["gateway-0", "gateway-2"]);
+        assert_eq!(gate(&reports, 2010), Gate::Replicas { behind, live: 3 });
+    }
+
+    #[test]
+    fn caches_run_out_after_the_last_replica_came_to_hold_the_key() {
+        let reports = [holder("gateway-0", 2003), holder("gateway-1", 2010)];
+        assert_eq!(gate(&reports, 2049), Gate::Caches { until: at(2050), since: at(2010), live: 2 });
+        assert_eq!(gate(&reports, 2050), Gate::Open { live: 2 });
+    }
+
+    #[test]
+    fn a_replica_that_is_lost_counts_until_it_could_mint_no_more() {
+        let reports = [holder("gateway-0", 2044), below("gateway-1", 1999)];
+        assert_eq!(gate(&reports, 2054), Gate::Replicas { behind: names(&["gateway-1"]), live: 2 });
+        assert_eq!(gate(&reports, 2055), Gate::Caches { until: at(2094), since: at(2054), live: 1 });
+        assert_eq!(gate(&reports, 2094), Gate::Open { live: 1 });
+    }
+
+    #[test]
+    fn a_replica_that_withdrew_stopped_then() {
+        let left = ReplicaReport { withdrawn_at: Some(at(2020)), ..below("gateway-1", 2019) };
+        let reports = [holder("gateway-0", 2003), left];
+        assert_eq!(gate(&reports, 2021), Gate::Caches { until: at(2060), since: at(2020), live: 1 });
+    }
+
+    #[test]
+    fn a_replica_that_left_with_the_key_does_not_hold_anything_up() {
+        let left = ReplicaReport { withdrawn_at: Some(at(2200)), ..holder("gateway-1", 2003) };
+        assert_eq!(gate(&[holder("gateway-0", 2199), left], 2239), Gate::Open { live: 1 });
+    }
+
+    #[test]
+    fn newcomers_do_not_start_the_wait_anew() {
+        let newcomer = from_start(holder("gateway-1", 2041));
+        assert_eq!(gate(&[holder("gateway-0", 2003), newcomer.clone()], 2043), Gate::Open { live: 2 });
+        let loading = ReplicaReport { keys: Vec::new(), ..newcomer };
+        let behind = names(&["gateway-1"]);
+        assert_eq!(gate(&[holder("gateway-0", 2003), loading], 2043), Gate::Replicas { behind, live: 2 });
+    }
+
+    #[test]
+    fn replicas_that_left_before_the_key_was_published_do_not_count() {
+        let left = ReplicaReport { withdrawn_at: Some(at(1500)), ..below("gateway-1", 1400) };
+        let newcomer = from_start(holder("gateway-0", 2039));
+        assert_eq!(gate(&[left, newcomer], 2040), Gate::Open { live: 1 });
+    }
+
+    #[test]
+    fn former_maxima_count() {
+        let mut manifest = ring();
+        manifest.policy_before =
+            Some(PolicyBefore { staleness: 500, skew: 5, verifier_cache: 400, until: at(9000) });
+        let gate =
+            |reports: &[ReplicaReport]| manifest.gate(&operation(), reports, Fleet::Reporting, at(2300));
+        let behind = names(&["gateway-0"]);
+        assert_eq!(gate(&[below("gateway-0", 1990)]), Gate::Replicas { behind, live: 1 });
+        let caches = Gate::Caches { until: at(2410), since: at(2010), live: 1 };
+        assert_eq!(gate(&[holder("gateway-0", 2010)]), caches);
+    }
+}

@@ -217,3 +217,87 @@ fn parse_hex32(text: &str) -> Option<[u8; 32]> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kid_is_taken_verbatim_up_to_its_limit() {
+        let longest = "k".repeat(Kid::MAX);
+        assert_eq!(Kid::new(longest.clone()).map(String::from), Ok(longest.clone()));
+        assert_eq!(
+            Kid::new(format!("{longest}k")),
+            Err(NameError::TooLong { what: "kid", found: 129, max: 128 })
+        );
+        assert_eq!(Kid::new(""), Err(NameError::Empty { what: "kid", max: 128 }));
+        assert_eq!(Kid::new("!~\"\\").map(|kid| kid.to_string()), Ok("!~\"\\".to_owned()));
+    }
+
+    /// T27: a hostile kid is refused before anything prints it.
+    #[test]
+    fn t27_hostile_kids_are_refused_with_the_byte_and_its_place() {
+        let hostile =
+            [("a b", 0x20, 1), ("a\n", 0x0a, 1), ("\u{1b}[31m", 0x1b, 0), ("ké", 0xc3, 1), ("a\0", 0, 1)];
+        for (text, byte, offset) in hostile {
+            assert_eq!(Kid::new(text), Err(NameError::NotVisible { what: "kid", byte, offset }), "{text:?}");
+        }
+        let message = Kid::new("a\n").unwrap_err().to_string();
+        assert_eq!(message, "kid has the byte 0x0a at offset 1; expected visible ASCII only");
+    }
+
+    #[test]
+    fn every_name_has_its_own_word_in_its_error() {
+        assert!(GatewayId::new("").unwrap_err().to_string().starts_with("gateway_id is empty"));
+        assert!(RequestId::new("").unwrap_err().to_string().starts_with("request id is empty"));
+        assert!(ReplicaId::new("").unwrap_err().to_string().starts_with("replica id is empty"));
+    }
+
+    #[test]
+    fn names_are_checked_wherever_they_come_from() {
+        assert!(serde_json::from_str::<Kid>("\"a b\"").is_err());
+        assert!(serde_json::from_str::<Kid>("7").is_err());
+        assert!("a b".parse::<RequestId>().is_err());
+        assert_eq!("gateway-0".parse::<ReplicaId>().unwrap().as_str(), "gateway-0");
+    }
+
+    #[test]
+    fn a_short_kid_is_its_first_eight_characters() {
+        assert_eq!(Kid::new("8b98b466c41d09e7").unwrap().short(), "8b98b466");
+        assert_eq!(Kid::new("key").unwrap().short(), "key");
+    }
+
+    #[test]
+    fn a_fingerprint_is_32_hexadecimal_digits() {
+        let kid = Kid::from_fingerprint(&[0xab, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff]);
+        assert_eq!(kid.as_str(), "ab0102030405060708090a0b0c0d0eff");
+    }
+
+    #[test]
+    fn the_issuer_names_the_gateway() {
+        assert_eq!(GatewayId::new("openshell").unwrap().issuer(), "openshell-gateway:openshell");
+    }
+
+    #[test]
+    fn hex_is_lowercase_and_exactly_32_bytes() {
+        let text = "00ff".repeat(16);
+        let digest: Digest = text.parse().unwrap();
+        assert_eq!((digest.0[0], digest.0[1], digest.to_string()), (0, 0xff, text.clone()));
+        let wrong =
+            [text[1..].to_owned(), format!("{text}0"), text.replace('f', "F"), text.replace('f', "g")];
+        for text in wrong {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+            assert!(serde_json::from_value::<PublicKey>(text.clone().into()).is_err(), "{text}");
+        }
+        assert_eq!(
+            "abc".parse::<Digest>().unwrap_err(),
+            "digest must be 64 lowercase hexadecimal digits, found 3 bytes of text"
+        );
+        assert!("é".repeat(32).parse::<Digest>().is_err(), "64 bytes that are not digits");
+    }
+
+    #[test]
+    fn debug_shows_what_it_is() {
+        assert!(format!("{:?}", Digest([1; 32])).starts_with("Digest(0101"));
+    }
+}

@@ -384,3 +384,165 @@ impl<'de> Deserialize<'de> for Lifetime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::check::Violation;
+    use crate::testing::{at, kid, ring, ring_of};
+
+    fn json_of(manifest: &Manifest) -> Value {
+        serde_json::from_slice(&manifest.to_json().unwrap()).unwrap()
+    }
+
+    fn parse(value: &Value) -> Result<Manifest, ManifestError> {
+        Manifest::from_json(&serde_json::to_vec(value).unwrap())
+    }
+
+    #[track_caller]
+    fn assert_not_json(bytes: &[u8], why: &str) {
+        match Manifest::from_json(bytes) {
+            Err(ManifestError::Json(message)) => assert!(message.contains(why), "{message}"),
+            other => panic!("expected {why:?}, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_always_the_same_bytes() {
+        for manifest in [ring(), ring_of(&[("a", 100), ("b", 200), ("a", 300)])] {
+            let bytes = manifest.to_json().unwrap();
+            assert_eq!(Manifest::from_json(&bytes).as_ref(), Ok(&manifest));
+            assert_eq!(manifest.to_json().unwrap(), bytes);
+            assert!(bytes.ends_with(b"}\n"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_member_is_refused_at_every_depth() {
+        let places = ["", "/policy", "/keys/0", "/keys/0/superseded", "/timeline/0", "/history/0"];
+        for place in places {
+            let mut value = json_of(&ring_of(&[("a", 100), ("b", 200)]));
+            value.pointer_mut(place).unwrap().as_object_mut().unwrap().insert("extra".into(), json!(1));
+            let bytes = serde_json::to_vec(&value).unwrap();
+            assert_not_json(&bytes, "unknown field `extra`");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_member_is_refused_at_every_depth() {
+        let text = String::from_utf8(ring().to_json().unwrap()).unwrap();
+        for member in ["\"generation\": 1", "\"token_ttl\": 100", "\"alg\": \"EdDSA\"", "\"from\": 1000"] {
+            assert!(text.contains(member), "{member}");
+            let twice = text.replacen(member, &format!("{member}, {member}"), 1);
+            assert_not_json(twice.as_bytes(), "duplicate field");
+        }
+        let schema = "\"schema\": \"keystile/keyring/v1\"";
+        let twice = text.replacen(schema, &format!("\"schema\": \"keystile/keyring/v2\", {schema}"), 1);
+        assert_not_json(twice.as_bytes(), "duplicate field");
+    }
+
+    #[test]
+    fn another_schema_is_named_and_bounded() {
+        let mut value = json_of(&ring());
+        value["schema"] = json!("keystile/keyring/v2");
+        value["a member of the future"] = json!({});
+        let error = parse(&value).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "manifest has schema \"keystile/keyring/v2\"; this version reads \"keystile/keyring/v1\""
+        );
+        value["schema"] = json!("x".repeat(9000));
+        assert_eq!(parse(&value), Err(ManifestError::Schema("x".repeat(64))));
+    }
+
+    #[test]
+    fn a_truncated_manifest_is_refused_wherever_it_is_cut() {
+        let bytes = ring().to_json().unwrap();
+        for end in 0..bytes.len() - 2 {
+            assert!(Manifest::from_json(&bytes[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn trailing_data_is_refused() {
+        let mut bytes = ring().to_json().unwrap();
+        bytes.extend_from_slice(b"{}");
+        assert_not_json(&bytes, "trailing characters");
+    }
+
+    #[test]
+    fn a_manifest_is_bounded_before_it_is_parsed() {
+        let mut bytes = ring().to_json().unwrap();
+        bytes.resize(limits::MANIFEST_BYTES, b' ');
+        assert!(Manifest::from_json(&bytes).is_ok());
+        bytes.push(b' ');
+        let found = limits::MANIFEST_BYTES + 1;
+        assert_eq!(Manifest::from_json(&bytes), Err(ManifestError::TooLarge { found }));
+    }
+
+    #[test]
+    fn a_manifest_that_is_too_large_is_not_written() {
+        let mut manifest = ring();
+        manifest.history[0].actor = "x".repeat(limits::MANIFEST_BYTES);
+        assert!(matches!(manifest.to_json(), Err(ManifestError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_not_a_crash() {
+        let deep = format!("{{\"schema\":\"keystile/keyring/v1\",\"keys\":{}", "[".repeat(100_000));
+        assert!(Manifest::from_json(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_whole() {
+        let mut manifest = ring();
+        manifest.generation = 0;
+        let bytes = manifest.to_json().unwrap();
+        assert_eq!(Manifest::from_json(&bytes), Err(ManifestError::Broken(Violation::GenerationZero)));
+    }
+
+    #[test]
+    fn an_empty_set_is_not_a_keyring() {
+        let mut value = json_of(&ring());
+        value["keys"] = json!([]);
+        let error = parse(&value).unwrap_err().to_string();
+        assert_eq!(error, "manifest contradicts itself: keys has 0 entries; expected 1 to 8");
+    }
+
+    #[test]
+    fn longest_token_is_seconds_or_unbounded() {
+        let bounded: Lifetime = serde_json::from_str("3600").unwrap();
+        assert_eq!(
+            (bounded, serde_json::to_string(&bounded).unwrap().as_str()),
+            (Lifetime::Bounded(3600), "3600")
+        );
+        let unbounded: Lifetime = serde_json::from_str("\"unbounded\"").unwrap();
+        assert_eq!(serde_json::to_string(&unbounded).unwrap(), "\"unbounded\"");
+        assert_eq!(unbounded, Lifetime::Unbounded);
+        for text in ["\"forever\"", "-1", "1.5", "null", "[]"] {
+            assert!(serde_json::from_str::<Lifetime>(text).is_err(), "{text}");
+        }
+        assert!(Lifetime::Bounded(5).allows(5) && !Lifetime::Bounded(5).allows(6));
+        assert!(Lifetime::Unbounded.allows(u64::MAX) && Lifetime::Unbounded > Lifetime::Bounded(u64::MAX));
+    }
+
+    #[test]
+    fn former_maxima_count_to_the_last_second() {
+        let mut manifest = ring();
+        let former = PolicyBefore { staleness: 400, skew: 1, verifier_cache: 50, until: at(2000) };
+        manifest.policy_before = Some(former);
+        let then = Maxima { staleness: 400, skew: 5, verifier_cache: 50 };
+        let today = Maxima { staleness: 50, skew: 5, verifier_cache: 40 };
+        assert_eq!((manifest.maxima(at(2000)), manifest.maxima(at(2001))), (then, today));
+    }
+
+    #[test]
+    fn keys_and_tombstones_are_found_by_kid() {
+        let manifest = ring();
+        assert!(manifest.key(&kid("a")).is_some() && manifest.key(&kid("b")).is_none());
+        assert!(manifest.tombstone(&kid("a")).is_none());
+        assert_eq!(manifest.changed_at(), at(1000));
+    }
+}

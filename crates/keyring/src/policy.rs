@@ -229,3 +229,107 @@ impl PolicyBefore {
         MEMBERS.iter().try_for_each(|member| member.check(&former))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A policy in which every member may go to its edge: only the order of the two stalenesses ties
+    /// members together.
+    fn loose() -> Policy {
+        Policy { max_staleness: 1, verify_staleness: DAY, ..Policy::default() }
+    }
+
+    fn with(member: &Member, value: u64) -> Policy {
+        let mut policy = loose();
+        assert!(member.set(&mut policy, Some(value)));
+        assert_eq!(member.get(&policy), Some(value), "{}", member.name);
+        policy
+    }
+
+    #[test]
+    fn the_default_policy_is_within_its_ranges() {
+        assert_eq!(Policy::default().check(), Ok(()));
+        assert_eq!(loose().check(), Ok(()));
+    }
+
+    #[test]
+    fn every_member_may_have_its_least_and_its_greatest_value() {
+        for member in MEMBERS.iter().filter(|member| member.name != "verify_staleness") {
+            assert_eq!(with(member, member.min).check(), Ok(()), "{} {}", member.name, member.min);
+            assert_eq!(with(member, member.max).check(), Ok(()), "{} {}", member.name, member.max);
+        }
+    }
+
+    #[test]
+    fn no_member_may_have_more_than_its_greatest_or_less_than_its_least_value() {
+        for member in MEMBERS {
+            let beyond = [Some(member.max + 1), member.min.checked_sub(1), Some(u64::MAX)];
+            for value in beyond.into_iter().flatten() {
+                let error = with(member, value).check().unwrap_err();
+                assert_eq!((error.name, error.found), (member.name, value));
+                assert!(error.expected.contains(&member.max.to_string()), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn replicas_verify_for_at_least_as_long_as_they_mint() {
+        let policy = |verify_staleness| Policy { max_staleness: 300, verify_staleness, ..Policy::default() };
+        assert_eq!(policy(300).check(), Ok(()));
+        let error = policy(299).check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "policy verify_staleness is 299; expected at least max_staleness (300)"
+        );
+    }
+
+    /// The list is the only one: it has every member of the stored policy, by the name stored.
+    #[test]
+    fn the_list_has_every_member() {
+        let full = Policy { rotate_every: Some(1), max_lineage_age: Some(1), ..Policy::default() };
+        let stored = serde_json::to_value(&full).unwrap();
+        let mut stored: Vec<_> = stored.as_object().unwrap().keys().cloned().collect();
+        let mut listed: Vec<_> = MEMBERS.iter().map(|member| member.name.to_owned()).collect();
+        stored.sort();
+        listed.sort();
+        assert_eq!(stored, listed);
+        for member in MEMBERS {
+            let value = serde_json::to_value(&full).unwrap()[member.name].as_u64();
+            assert_eq!(member.get(&full), value, "{}", member.name);
+        }
+    }
+
+    #[test]
+    fn only_optional_members_can_be_unset() {
+        let unset = MEMBERS.iter().filter(|member| member.set(&mut Policy::default(), None));
+        let names: Vec<_> = unset.map(|member| member.name).collect();
+        assert_eq!(names, ["rotate_every", "max_lineage_age"]);
+    }
+
+    #[test]
+    fn the_schedule_waits_for_replicas_commits_and_caches() {
+        let policy = Policy::default();
+        let maxima = Maxima { staleness: 300, skew: 30, verifier_cache: 900 };
+        assert_eq!(policy.schedule_minimum(maxima), 300 + 30 + 60 + 900);
+    }
+
+    #[test]
+    fn former_maxima_have_the_ranges_of_their_members() {
+        let former = PolicyBefore { staleness: 300, skew: 30, verifier_cache: 300, until: UnixTime(1) };
+        assert_eq!(former.check(), Ok(()));
+        let wrong = [
+            PolicyBefore { staleness: DAY + 1, ..former },
+            PolicyBefore { skew: 301, ..former },
+            PolicyBefore { verifier_cache: u64::MAX, ..former },
+        ];
+        let names: Vec<_> = wrong.into_iter().map(|former| former.check().unwrap_err().name).collect();
+        assert_eq!(names, ["max_staleness", "max_skew", "verifier_cache"]);
+    }
+
+    #[test]
+    fn zero_is_for_ever() {
+        assert!(Policy { token_ttl: 0, ..Policy::default() }.mints_forever());
+        assert!(!Policy::default().mints_forever());
+    }
+}

@@ -125,3 +125,36 @@ impl Serialize for Code {
         serializer.serialize_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_kebab_case_and_unique() {
+        let mut seen = std::collections::BTreeSet::new();
+        for code in Code::ALL {
+            let text = code.as_str();
+            assert!(text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{text}");
+            assert!(seen.insert(text), "{text} twice");
+            assert_eq!(serde_json::to_value(code).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn every_meaning_is_one_sentence() {
+        for code in Code::ALL {
+            let meaning = code.meaning();
+            assert!(meaning.ends_with('.') && meaning.starts_with(char::is_uppercase), "{code}: {meaning}");
+            assert!(meaning.len() < 120 && !meaning.contains("  "), "{code}: {meaning}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_its_code_and_what_was_found() {
+        let refusal = Refusal::new(Code::KeySigns, "key a signs", "rotate first");
+        assert_eq!(refusal.to_string(), "refused [key-signs]: key a signs");
+        let json = serde_json::json!({"code": "key-signs", "found": "key a signs", "remedy": "rotate first"});
+        assert_eq!(serde_json::to_value(&refusal).unwrap(), json);
+    }
+}

@@ -220,3 +220,222 @@ impl crate::manifest::Superseded {
         self.accept_until.map_or(self.custody_until, |until| until.min(self.custody_until))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Revoked, Tombstone};
+    use crate::testing::{at, kid, ring, ring_of};
+
+    fn state(manifest: &Manifest, name: &str, now: u64) -> KeyState {
+        manifest.state_at(&kid(name), at(now)).unwrap()
+    }
+
+    fn signer(manifest: &Manifest, now: u64) -> Option<&str> {
+        manifest.active_at(at(now)).map(|key| key.kid.as_str())
+    }
+
+    fn revoke(manifest: &mut Manifest, name: &str, since: u64) {
+        let revoked = Revoked { at: at(since), reason: "lost".to_owned() };
+        manifest.key_mut(&kid(name)).unwrap().revoked = Some(revoked);
+    }
+
+    #[test]
+    fn a_key_passes_through_its_states_at_the_second() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000), ("c", 3000)]);
+        let states = [
+            (1999, KeyState::Prepared),
+            (2000, KeyState::Active),
+            (2999, KeyState::Active),
+            (3000, KeyState::VerifyOnly),
+            (3185, KeyState::VerifyOnly),
+            (3186, KeyState::Retired),
+        ];
+        for (now, expected) in states {
+            assert_eq!(state(&manifest, "b", now), expected, "at {now}");
+        }
+        assert_eq!(manifest.state_at(&kid("z"), at(2000)), None);
+    }
+
+    #[test]
+    fn before_the_first_activation_nothing_signs() {
+        assert_eq!((signer(&ring(), 999), signer(&ring(), 1000)), (None, Some("a")));
+        assert_eq!(state(&ring(), "a", 999), KeyState::Prepared);
+    }
+
+    #[test]
+    fn of_equal_instants_the_last_wins() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000), ("a", 2000)]);
+        assert_eq!((signer(&manifest, 1999), signer(&manifest, 2000)), (Some("a"), Some("a")));
+        assert_eq!(state(&manifest, "b", 1999), KeyState::Prepared);
+        assert_eq!(state(&manifest, "b", 2000), KeyState::VerifyOnly);
+    }
+
+    #[test]
+    fn a_window_without_an_end_stays_open() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        manifest.keys[0].superseded.as_mut().unwrap().accept_until = None;
+        assert_eq!(state(&manifest, "a", u64::MAX), KeyState::VerifyOnly);
+    }
+
+    /// The timeline is read at the later of the clock and the latest revocation.
+    #[test]
+    fn a_replacement_signs_at_once_on_a_slower_clock() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        revoke(&mut manifest, "a", 2000);
+        assert_eq!(signer(&manifest, 1990), Some("b"));
+        assert_eq!(state(&manifest, "b", 1990), KeyState::Active);
+        manifest.keys.remove(0);
+        manifest.timeline.remove(0);
+        assert_eq!(signer(&manifest, 1990), None, "nobody remembers the revocation");
+        let stone = Tombstone { kid: kid("a"), end: End::Revoked, at: at(2000), named_until: None };
+        manifest.tombstones.push(stone);
+        assert_eq!(signer(&manifest, 1990), Some("b"), "its tombstone does");
+        manifest.tombstones[0].end = End::Retired;
+        assert_eq!(signer(&manifest, 1990), None, "a retirement is not a revocation");
+    }
+
+    #[test]
+    fn a_revoked_key_never_signs_and_is_revoked_whatever_the_clock_shows() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        revoke(&mut manifest, "b", 2500);
+        for now in [0, 1999, 2500, 9000] {
+            assert_eq!(state(&manifest, "b", now), KeyState::Revoked, "at {now}");
+            assert_eq!(signer(&manifest, now), None, "at {now}: the check refuses such a plan");
+        }
+    }
+
+    #[test]
+    fn what_is_published_may_be_alive() {
+        let published = [KeyState::Prepared, KeyState::Active, KeyState::VerifyOnly];
+        let hidden = [KeyState::Retired, KeyState::Revoked];
+        assert!(published.into_iter().all(KeyState::published));
+        assert!(!hidden.into_iter().any(KeyState::published));
+    }
+
+    #[test]
+    fn the_words_for_states_are_those_of_the_manifest() {
+        let all = [
+            KeyState::Prepared,
+            KeyState::Active,
+            KeyState::VerifyOnly,
+            KeyState::Retired,
+            KeyState::Revoked,
+        ];
+        for state in all {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+            assert_eq!(format!("{state:>12}").len(), 12);
+        }
+    }
+
+    #[test]
+    fn a_kid_is_held_gone_or_unknown() {
+        let mut manifest = ring();
+        let stone = Tombstone { kid: kid("old"), end: End::Revoked, at: at(5), named_until: None };
+        manifest.tombstones.push(stone);
+        assert!(matches!(manifest.lookup(&kid("a"), at(1000)), Lookup::Held(_, KeyState::Active)));
+        assert_eq!(manifest.lookup(&kid("old"), at(1000)), Lookup::Gone(End::Revoked));
+        assert_eq!(manifest.lookup(&kid("z"), at(1000)), Lookup::Unknown);
+    }
+
+    #[test]
+    fn periods_end_with_the_next_entry() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000), ("a", 3000), ("c", 4000)]);
+        assert_eq!(manifest.last_period_end(&kid("a")), Some(at(4000)));
+        assert_eq!(manifest.last_period_end(&kid("b")), Some(at(3000)));
+        assert_eq!(manifest.last_period_end(&kid("c")), None);
+        assert_eq!(manifest.last_period_end(&kid("z")), None);
+        assert_eq!(manifest.first_activation(&kid("a")), Some(at(1000)));
+        assert_eq!(manifest.last_signer(), Some(&kid("c")));
+    }
+
+    #[test]
+    fn an_activation_is_ahead_until_its_second_comes() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        let ahead = |now| manifest.activation_ahead(at(now)).map(|entry| entry.kid.as_str());
+        assert_eq!((ahead(1999), ahead(2000)), (Some("b"), None));
+        assert!(manifest.signs_now_or_later(&kid("b"), at(1500)));
+        assert!(manifest.signs_now_or_later(&kid("a"), at(1999)));
+        assert!(!manifest.signs_now_or_later(&kid("a"), at(2000)));
+    }
+
+    /// T33: a schedule that never fires shows.
+    #[test]
+    fn t33_a_rotation_is_due_at_the_age_that_policy_names() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        manifest.policy.rotation_due_after = 500;
+        assert!(!manifest.rotation_due(at(2499)) && manifest.rotation_due(at(2500)));
+        manifest.policy.rotation_due_after = 0;
+        assert!(!manifest.rotation_due(at(u64::MAX)), "0 is never");
+    }
+
+    #[test]
+    fn an_adopted_key_is_as_old_as_the_keyring() {
+        let mut manifest = ring_of(&[("a", 0)]);
+        manifest.keys[0].created_at = at(1000);
+        assert_eq!(manifest.key_age(at(1060)), Some(60));
+        assert_eq!(ring().key_age(at(999)), None, "nothing signs yet");
+    }
+
+    #[test]
+    fn a_key_is_active_since_it_signs_without_a_break() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000), ("b", 2500), ("a", 3000)]);
+        let since = |now| manifest.active_since(at(now)).map(|since| since.0);
+        assert_eq!(
+            [since(999), since(1500), since(2600), since(3000)],
+            [None, Some(1000), Some(2000), Some(3000)]
+        );
+    }
+
+    #[test]
+    fn the_next_event_is_the_first_that_comes_by_itself() {
+        let manifest = ring_of(&[("a", 1000), ("b", 2000), ("c", 3000)]);
+        let next = |now| manifest.next_event(at(now)).map(|(at, event)| (at.0, event));
+        assert_eq!(next(1000), Some((2000, Event::Activates(kid("b")))));
+        assert_eq!(next(2000), Some((2185, Event::Retires(kid("a")))));
+        assert_eq!(next(2184), Some((2185, Event::Retires(kid("a")))));
+        assert_eq!(next(2185), Some((3000, Event::Activates(kid("c")))));
+        assert_eq!(next(3185), None);
+    }
+
+    #[test]
+    fn custody_ends_with_the_window_or_before() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        let bounds = manifest.keys[0].superseded.as_mut().unwrap();
+        assert_eq!(bounds.custody_end(), at(2185), "not after accept_until");
+        bounds.custody_until = at(2050);
+        assert_eq!(bounds.custody_end(), at(2050));
+        assert_eq!(manifest.next_event(at(2000)), Some((at(2050), Event::CustodyEnds(kid("a")))));
+        manifest.keys[0].private = PrivateState::DestroyedAt(at(2051));
+        assert_eq!(manifest.next_event(at(2000)), Some((at(2185), Event::Retires(kid("a")))));
+    }
+
+    #[test]
+    fn a_revoked_key_has_no_events_of_its_own() {
+        let mut manifest = ring_of(&[("a", 1000), ("b", 2000)]);
+        revoke(&mut manifest, "a", 2100);
+        assert_eq!(manifest.next_event(at(2000)), None);
+    }
+
+    #[test]
+    fn a_rollback_abandons_the_key_it_goes_back_from() {
+        let abandoned = |entries: &[(&str, u64)]| {
+            let manifest = ring_of(entries);
+            manifest.abandoned().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(abandoned(&[("a", 1), ("b", 2), ("c", 3)]), Vec::<String>::new());
+        assert_eq!(abandoned(&[("a", 1), ("b", 2), ("a", 3)]), ["b"]);
+        assert_eq!(abandoned(&[("a", 1), ("b", 2), ("c", 3), ("b", 4)]), ["c"]);
+        assert_eq!(abandoned(&[("a", 1), ("b", 2), ("b", 3)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_lifetime_is_bounded_unless_somebody_may_hold_a_token_for_ever() {
+        let mut key = ring().keys[0].clone();
+        assert_eq!(key.bounded_lifetime(), Some(100));
+        key.longest_token = Lifetime::Unbounded;
+        assert_eq!(key.bounded_lifetime(), None);
+        (key.longest_token, key.never_expires) = (Lifetime::Bounded(100), true);
+        assert_eq!(key.bounded_lifetime(), None);
+    }
+}
