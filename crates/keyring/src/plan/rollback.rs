@@ -157,7 +157,7 @@ fn statement(draft: &Draft<'_>, former: &Kid, abandoned: Option<&Kid>, from: Uni
             end,
         ],
         supervisors: impact::renewals(draft),
-        warnings: Vec::new(),
+        warnings: impact::pinned(),
         undo: "keystile rotate makes another key; keystile rollback --to KID names one".to_owned(),
     }
 }
