@@ -125,7 +125,7 @@ async fn rotate(
 }
 
 /// Shows what was planned.
-pub(crate) fn show(app: &App, verb: &str, planned: Planned) -> Result<(), Failure> {
+fn show(app: &App, verb: &str, planned: Planned) -> Result<(), Failure> {
     match planned {
         Planned::Change(plan) => show_plan(app, &plan),
         Planned::Wait { gate, operation } => would_wait(app, verb, &gate, &operation),
@@ -189,8 +189,7 @@ fn done_before(app: &App, done: &DoneRequest) -> Result<(), Failure> {
     })
 }
 
-/// Answers that there was nothing to do.
-pub(crate) fn nothing(app: &App, verb: &str, why: String) -> Result<(), Failure> {
+fn nothing(app: &App, verb: &str, why: String) -> Result<(), Failure> {
     let report = ChangeReport { why: Some(why), ..ChangeReport::of(verb, "nothing") };
     app.answer("keystile/change/v1", &report, || {
         format!("Nothing to do: {}.\n", report.why.as_deref().unwrap_or_default())

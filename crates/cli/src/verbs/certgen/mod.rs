@@ -5,6 +5,7 @@ mod issue;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use keystile_token::SandboxId;
 use serde::Serialize;
 
 use crate::app::App;
@@ -33,7 +34,7 @@ pub(crate) struct Args {
 
     /// The sandbox that the client certificate bootstraps, as URI SAN spiffe://openshell/sandbox/ID
     #[arg(long, value_name = "ID", default_value = "local")]
-    sandbox: String,
+    sandbox: SandboxId,
 
     /// The client pair's directory
     #[arg(long, value_name = "NAME", default_value = "client")]
@@ -69,18 +70,18 @@ struct FileReport {
 /// Makes the certificates.
 pub(crate) fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
     let places = Places::of(args)?;
-    let have_authority = places.pair_exists(&places.authority)?;
-    let have_server = places.pair_exists(&places.server)?;
+    let have_authority = places.authority.is_taken()?;
+    let have_server = places.server.is_taken()?;
     if have_server && !have_authority {
         return Err(taken(&places.server.certificate)
             .remedy("give another directory, or bring back ca.crt and ca.key"));
     }
-    if places.pair_exists(&places.client)? {
+    if places.client.is_taken()? {
         return Err(taken(&places.client.certificate).remedy("give another: keystile certgen --client NAME"));
     }
     let validity = issue::Validity::from(app.now(), args.valid_for)
         .ok_or_else(|| Failure::usage("the certificates would end after the year 9999"))?;
-    let uri = format!("spiffe://openshell/sandbox/{}", args.sandbox);
+    let uri = args.sandbox.subject();
     if !dry_run {
         let authority =
             if have_authority { Authority::read(&places.authority)? } else { Authority::make(validity)? };
@@ -122,6 +123,21 @@ pub(super) struct Place {
     key: PathBuf,
 }
 
+impl Place {
+    /// Whether both are there; half a pair is refused.
+    fn is_taken(&self) -> Result<bool, Failure> {
+        let (there, missing) = match (self.certificate.exists(), self.key.exists()) {
+            (false, false) => return Ok(false),
+            (true, true) => return Ok(true),
+            (true, false) => (&self.certificate, &self.key),
+            (false, true) => (&self.key, &self.certificate),
+        };
+        Err(taken(there)
+            .expected(format!("{} beside it, or neither", missing.display()))
+            .remedy("bring the other back, or give another directory"))
+    }
+}
+
 struct Places {
     authority: Place,
     server: Place,
@@ -136,12 +152,6 @@ impl Places {
             return Err(Failure::usage(format!("{:?} cannot name the client pair's directory", args.client))
                 .expected("letters, digits, - and _; not \"server\""));
         }
-        let visible = args.sandbox.bytes().all(|byte| byte.is_ascii_graphic());
-        if args.sandbox.is_empty() || args.sandbox.len() > 128 || !visible {
-            return Err(
-                Failure::usage("the sandbox id is not one").expected("1 to 128 visible ASCII characters")
-            );
-        }
         let root = &args.directory;
         let pair = |name: &str| {
             let directory = root.join(name);
@@ -149,23 +159,6 @@ impl Places {
         };
         let authority = Place { certificate: root.join("ca.crt"), key: root.join("ca.key") };
         Ok(Self { authority, server: pair("server"), client: pair(&args.client) })
-    }
-
-    fn pair_exists(&self, place: &Place) -> Result<bool, Failure> {
-        match (place.certificate.exists(), place.key.exists()) {
-            (false, false) => Ok(false),
-            (true, true) => Ok(true),
-            (found, _) => {
-                let (there, missing) =
-                    if found { (&place.certificate, &place.key) } else { (&place.key, &place.certificate) };
-                Err(taken(there).expected(format!("{} beside it, or neither", missing.display())).remedy(
-                    format!(
-                        "bring the other back, or move {} away",
-                        self.authority.certificate.parent().unwrap_or(Path::new(".")).display()
-                    ),
-                ))
-            }
-        }
     }
 }
 
