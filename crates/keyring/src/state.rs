@@ -6,7 +6,7 @@ use crate::ident::Kid;
 use crate::manifest::{Activation, End, Key, Lifetime, Manifest, PrivateState};
 use crate::time::UnixTime;
 
-/// State of a key at an instant (design: NIST SP 800-57 part 1 section 7).
+/// State of a key at an instant (NIST SP 800-57 part 1 section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyState {

@@ -1,4 +1,4 @@
-//! The rules in their order (design: verification), for either kind of token.
+//! The rules in their order, for either kind of token.
 
 use keystile_keyring::manifest::End;
 use keystile_keyring::{Breach, Key, KeyState, Kid, Lookup, TokenTimes, UnixTime};

@@ -79,7 +79,7 @@ impl Reason {
     /// Whether a newer generation could make the verdict another one: then the store is read again
     /// before the token is refused.
     ///
-    /// Besides the reasons of design section 6 these are `signed-before-activation` (a revocation may
+    /// Besides those that a rotation brings about these are `signed-before-activation` (a revocation may
     /// have brought the activation forward) and `never-expires-not-allowed` (policy may have changed
     /// to tokens that never expire): both cost a good signature, so no flood can ask for them.
     pub fn newer_generation_could_change(self) -> bool {

@@ -25,3 +25,18 @@ fn no_file_names_a_place_on_somebodys_machine() {
         }
     }
 }
+
+#[test]
+fn no_file_refers_to_a_page_that_is_not_here() {
+    let pages = [
+        concat!("design", " section"),
+        concat!("design", ".md"),
+        concat!("contract", " section"),
+        concat!("failure", "-modes"),
+    ];
+    for file in tree::files(&[".rs", ".md", ".toml", ".proto"]).expect("the files can be read") {
+        for page in pages {
+            assert!(!file.text.to_lowercase().contains(page), "{} refers to {page}", file.name);
+        }
+    }
+}
