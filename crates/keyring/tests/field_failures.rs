@@ -213,7 +213,7 @@ fn t16_a_second_rotation_does_not_overtake_the_first() {
     assert_eq!(refusal.code, Code::RotationInFlight);
     assert_eq!(
         refusal.found,
-        "rotation-2 is in flight since 5 s ago, request id release-7: key b is published and does not sign yet"
+        "rotation-2 has been in flight for 5 s, request id release-7: key b is published and does not sign yet"
     );
     for verb in [PREPARE, scheduled(60)] {
         assert_eq!(ring.refusal(verb, 115).code, Code::RotationInFlight);

@@ -216,3 +216,18 @@ fn a_replacement_with_an_activation_ahead_is_not_activated_twice_there() {
     ring.verb(scheduled, 110).verb(revoke("a"), 115);
     assert_eq!(ring.timeline(), "a@100 b@115 b@120");
 }
+
+/// A key that was found stolen after it had gone could not be followed to its descendants.
+#[test]
+fn descendants_of_a_key_that_is_gone_are_refused_too() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.verb(EMERGENCY, 110).verb(Verb::Prune, 130);
+    let revoke = |descendants| Verb::Revoke { kid: kid("a"), descendants };
+    assert_eq!(ring.refusal(revoke(false), 131).code, Code::KeyRetired);
+    ring.verb(revoke(true), 131);
+    assert_eq!(ring.manifest.lineage_floor, Some(second(110 + 4 + 4 + 1)), "when its window ended");
+    assert!(matches!(ring.try_verb(revoke(true), 140), Ok(Planned::Nothing(_))));
+    ring.verb(Verb::Revoke { kid: kid("b"), descendants: false }, 150).verb(Verb::Prune, 152);
+    let again = ring.try_verb(Verb::Revoke { kid: kid("b"), descendants: false }, 153).unwrap();
+    assert_eq!(again, Planned::Nothing("key b was revoked before".to_owned()));
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::ident::Kid;
+use crate::manifest::{End, Manifest};
 use crate::plan::draft::Draft;
 use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
@@ -106,12 +107,23 @@ pub(super) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {word}")
 }
 
-pub(super) fn unknown_key(kid: &Kid) -> Refusal {
-    Refusal::new(
-        Code::UnknownKey,
-        format!("the keyring holds no key {kid}"),
-        "keystile status lists the keys; a full kid is needed where a short one is ambiguous",
-    )
+pub(super) fn unknown_key(manifest: &Manifest, kid: &Kid) -> Refusal {
+    let gone = |code, how| {
+        Refusal::new(
+            code,
+            format!("key {kid} is gone: {how}"),
+            "there is nothing to do: its tokens are refused",
+        )
+    };
+    match manifest.tombstone(kid).map(|stone| stone.end) {
+        Some(End::Revoked) => gone(Code::KeyRevoked, "it was revoked"),
+        Some(End::Retired) => gone(Code::KeyRetired, "it has retired"),
+        None => Refusal::new(
+            Code::UnknownKey,
+            format!("the keyring holds no key {kid}"),
+            "keystile status lists the keys; a full kid is needed where a short one is ambiguous",
+        ),
+    }
 }
 
 /// When a key superseded at `from` verifies nothing any more.
@@ -152,10 +164,11 @@ pub(super) fn renewals(draft: &Draft<'_>) -> Vec<String> {
         0 => "at their usual time".to_owned(),
         ttl => format!("within {} at their usual time", in_words(ttl)),
     };
-    let mut lines = vec![format!(
-        "None has to do anything: {} seen lately renew {within}.",
-        count(sandboxes, "sandbox", "sandboxes")
-    )];
+    let seen = match sandboxes {
+        0 => "none".to_owned(),
+        _ => format!("up to {}", count(sandboxes, "sandbox", "sandboxes")),
+    };
+    let mut lines = vec![format!("None has to do anything: all renew {within}; seen lately: {seen}.")];
     lines.push(format!(
         "token files that never expire: {}; cannot bootstrap again: {stuck} (would matter only for revoke)",
         forever.len()

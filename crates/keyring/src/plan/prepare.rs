@@ -36,7 +36,7 @@ pub(super) fn in_flight(operation: &Operation, draft: &Draft<'_>) -> Refusal {
     Refusal::new(
         Code::RotationInFlight,
         format!(
-            "{} is in flight since {} ago{whose}: key {} is published and does not sign yet",
+            "{} has been in flight for {}{whose}: key {} is published and does not sign yet",
             operation.id,
             in_words(draft.now.since(operation.started_at)),
             operation.to_kid,

@@ -63,7 +63,7 @@ pub(super) fn prune(mut draft: Draft<'_>) -> Result<Planned, Refusal> {
     }
     for (kid, end, at) in &waste.keys {
         draft.bury(kid, *end, *at)?;
-        said.push(format!("{kid} is removed: it verifies nothing since {} ago", in_words(now.since(*at))));
+        said.push(format!("{kid} is removed: it has verified nothing for {}", in_words(now.since(*at))));
     }
     draft.done(None);
     let generation = format!("generation {}", draft.next.generation);

@@ -48,7 +48,7 @@ pub(super) fn retire(
 }
 
 fn superseded<'a>(draft: &Draft<'a>, kid: &Kid) -> Result<(&'a Key, Superseded), Refusal> {
-    let key = draft.before.key(kid).ok_or_else(|| impact::unknown_key(kid))?;
+    let key = draft.before.key(kid).ok_or_else(|| impact::unknown_key(draft.before, kid))?;
     let refuse = |code, found: String, remedy: &str| Err(Refusal::new(code, found, remedy));
     if draft.before.signs_now_or_later(kid, draft.now) {
         return refuse(
@@ -139,7 +139,10 @@ fn statement(draft: &Draft<'_>, kid: &Kid, end: UnixTime, force: bool, census: &
         warnings.push(format!("hold a token that never expires: {}", census.never_expires.join(", ")));
     }
     Impact {
-        headline: format!("Would end the window of {kid} in {}.", in_words(end.since(now))),
+        headline: match end.since(now) {
+            0 => format!("Would end the window of {kid} now."),
+            wait => format!("Would end the window of {kid} in {}.", in_words(wait)),
+        },
         steps: vec![
             Step::new(now, format!("generation {generation}"), "the end is published"),
             Step::new(end, "–", format!("{kid} verifies nothing any more")),

@@ -2,7 +2,7 @@
 
 use crate::gate::{Fleet, Gate};
 use crate::ident::Kid;
-use crate::manifest::{Key, Lifetime, PrivateState, Revoked};
+use crate::manifest::{End, Key, Lifetime, PrivateState, Revoked};
 use crate::plan::draft::Draft;
 use crate::plan::room::Urgency;
 use crate::plan::{Census, Impact, Planned, Step, impact};
@@ -11,7 +11,7 @@ use crate::time::{UnixTime, in_words};
 
 pub(super) fn revoke(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Result<Planned, Refusal> {
     let Some(key) = draft.before.key(kid) else {
-        return Err(impact::unknown_key(kid));
+        return revoke_gone(draft, kid, descendants);
     };
     // Nothing descends from a key that never signed.
     let descendants = descendants && draft.before.first_activation(kid).is_some_and(|from| from <= draft.now);
@@ -20,18 +20,49 @@ pub(super) fn revoke(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Resu
     if key.revoked.is_some() && !deeper {
         return Ok(Planned::Nothing(format!("key {kid} was revoked before")));
     }
-    let Some(reason) = draft.request.reason.clone() else {
-        return Err(Refusal::new(
-            Code::ReasonRequired,
-            format!("revoking {kid} is final, and no reason was given"),
-            "say why: --reason \"…\"",
-        ));
-    };
+    let reason = reason(&draft, kid)?;
     draft.next.lineage_floor = draft.before.lineage_floor.max(floor);
     let replacement = if key.revoked.is_none() { remove_from_duty(&mut draft, kid, reason)? } else { None };
     draft.done(Some(kid));
     let statement = statement(&draft, kid, replacement.as_ref(), descendants);
     draft.finish(statement).map(Planned::change)
+}
+
+/// A key that is gone is refused already; what descends from it may be good still.
+fn revoke_gone(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Result<Planned, Refusal> {
+    let Some(stone) = draft.before.tombstone(kid) else {
+        return Err(impact::unknown_key(draft.before, kid));
+    };
+    let floor = descendants.then_some(stone.at);
+    if floor > draft.before.lineage_floor {
+        reason(&draft, kid)?;
+        draft.next.lineage_floor = floor;
+        draft.done(Some(kid));
+        let statement = statement(&draft, kid, None, true);
+        return draft.finish(statement).map(Planned::change);
+    }
+    if descendants {
+        let why = format!("key {kid} is gone, and what may descend from it is refused already");
+        return Ok(Planned::Nothing(why));
+    }
+    if stone.end == End::Revoked {
+        return Ok(Planned::Nothing(format!("key {kid} was revoked before")));
+    }
+    let mut refusal = impact::unknown_key(draft.before, kid);
+    refusal.remedy = format!(
+        "nothing is to be done, unless it was stolen while it was good: keystile revoke {kid} --descendants"
+    );
+    Err(refusal)
+}
+
+fn reason(draft: &Draft<'_>, kid: &Kid) -> Result<String, Refusal> {
+    draft.request.reason.clone().ok_or_else(|| {
+        Refusal::new(
+            Code::ReasonRequired,
+            format!("revoking {kid} is final, and no reason was given"),
+            "say why: --reason \"…\"",
+        )
+    })
 }
 
 /// The last instant at which the key was good: no lineage that it began is younger.

@@ -67,7 +67,14 @@ fn rollback_not_ahead(draft: &Draft<'_>) -> Result<(), Refusal> {
         let again = timeline[..*index].iter().any(|earlier| earlier.kid == activation.kid);
         again && activation.from > draft.now
     });
-    ahead.map_or(Ok(()), |_| draft.no_activation_ahead())
+    let Some((_, again)) = ahead else {
+        return Ok(());
+    };
+    Err(Refusal::new(
+        Code::ActivationAhead,
+        format!("key {} is to sign again in {}", again.kid, in_words(again.from.since(draft.now))),
+        "wait for it; in an emergency: keystile rotate --emergency",
+    ))
 }
 
 /// Going back and forth is the one thing that lengthens the timeline without an end: a few entries
@@ -102,7 +109,7 @@ fn former<'a>(draft: &Draft<'a>) -> Result<&'a Key, Refusal> {
 }
 
 fn named<'a>(draft: &Draft<'a>, kid: &Kid) -> Result<&'a Key, Refusal> {
-    draft.before.key(kid).ok_or_else(|| impact::unknown_key(kid))
+    draft.before.key(kid).ok_or_else(|| impact::unknown_key(draft.before, kid))
 }
 
 fn can_sign_again(
@@ -124,7 +131,7 @@ fn can_sign_again(
         KeyState::Revoked => Err(Refusal::new(
             Code::KeyRevoked,
             format!("key {} was revoked; that is final", key.kid),
-            forward,
+            "name an earlier key: keystile rollback --to KID; or go forward: keystile rotate",
         )),
         KeyState::Retired => late(format!("key {} has retired; its tokens are refused", key.kid)),
         KeyState::Prepared => Err(Refusal::new(
