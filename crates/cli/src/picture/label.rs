@@ -14,9 +14,10 @@ const MOST: usize = 20;
 pub(crate) struct Labels(BTreeMap<Kid, String>);
 
 impl Labels {
-    /// Names for the keys of `manifest`.
+    /// Names for the keys of `manifest`, the ones that are gone included.
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        let kids: Vec<&Kid> = manifest.keys.iter().map(|key| &key.kid).collect();
+        let gone = manifest.tombstones.iter().map(|stone| &stone.kid);
+        let kids: Vec<&Kid> = manifest.keys.iter().map(|key| &key.kid).chain(gone).collect();
         let name = |kid: &Kid| {
             let others = kids.iter().filter(|other| **other != kid);
             let common = others.map(|other| common_prefix(kid.as_str(), other.as_str())).max().unwrap_or(0);
