@@ -199,10 +199,10 @@ fn schema_and_parser_refuse_the_same() {
         ("/history/0/actor", json!("x".repeat(257))),
     ];
     for (place, value) in damages {
-        let mut damaged = stored(&full());
-        *damaged.pointer_mut(place).unwrap() = value;
-        assert!(validate(&schema, &schema, &damaged).is_err(), "the schema takes {place}");
-        let bytes = serde_json::to_vec(&damaged).unwrap();
+        let mut broken = stored(&full());
+        *broken.pointer_mut(place).unwrap() = value;
+        assert!(validate(&schema, &schema, &broken).is_err(), "the schema takes {place}");
+        let bytes = serde_json::to_vec(&broken).unwrap();
         assert!(Manifest::from_json(&bytes).is_err(), "the parser takes {place}");
     }
 }
