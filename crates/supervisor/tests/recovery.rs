@@ -4,17 +4,18 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::{Answer, BEGIN, Call, Gateway, Method, TestClock, config, given, jws, reach, start, waits};
-use keystile_supervisor::{FailureKind, Origin, Output, Remedy, Source, State, Supervisor};
+use keystile_supervisor::{FailureKind, Origin, Output, Remedy, Source, State, Supervisor, Token};
 use tonic::Code;
 
 const REFUSED: &str = "invalid token: signing key not accepted";
 
 /// Accepts tokens of `kid` alone, and certificates; makes tokens of `kid`.
 fn accepts(call: &Call, kid: &'static str) -> Answer {
-    let presented = call.bearer.as_ref().map(|text| keystile_supervisor::Token::new(text).unwrap());
+    let presented = call.bearer.as_ref().map(|text| Token::new(text).unwrap());
     match (call.method, presented.and_then(|token| token.facts().kid.clone())) {
         (Method::Issue, None) => Answer::Token(kid, 3600),
         (Method::Refresh, Some(found)) if found.as_str() == kid => Answer::Token(kid, 3600),
@@ -130,9 +131,18 @@ async fn t26_internal_leads_to_a_bootstrap_once_the_token_is_known_to_be_rejecte
 #[tokio::test(start_paused = true)]
 async fn a_rejected_call_forces_one_renewal() {
     let clock = TestClock::new();
-    let gateway = Gateway::new(clock, |_| Answer::Token("k", 3600));
+    let reporter: Arc<OnceLock<(Supervisor, Token)>> = Arc::default();
+    let late = reporter.clone();
+    let gateway = Gateway::new(clock, move |_| {
+        // One more report while the renewal is under way.
+        if let Some((supervisor, token)) = late.get() {
+            supervisor.rejected(token);
+        }
+        Answer::Token("k", 3600)
+    });
     let supervisor = start(config(vec![gateway.pipe()], vec![Source::ClientCertificate]), clock);
     let token = supervisor.ready().await.unwrap();
+    assert!(reporter.set((supervisor.clone(), token.clone())).is_ok());
     fresh_by(&supervisor, Origin::Issued).await;
     // Many calls in flight are answered alike.
     for _ in 0..100 {
