@@ -68,6 +68,16 @@ pub enum RehearsalError {
         /// Its log.
         log: PathBuf,
     },
+    /// A gateway that ended instead of becoming ready.
+    #[error("{replica} ended while it started ({how}); its log is {}", log.display())]
+    Died {
+        /// Which one.
+        replica: ReplicaName,
+        /// How it ended.
+        how: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// No connection to a gateway can be prepared.
     #[error("no connection to the gateways can be prepared")]
     Connect(#[source] tonic::transport::Error),

@@ -161,7 +161,7 @@ impl NoAnswer {
             Self::Unreachable => "replica unreachable",
             Self::Late => "no answer in time",
             Self::Busy => "replica busy",
-            Self::Other => "another error",
+            Self::Other => "an error that says nothing",
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use keystile_keyring::Policy;
-use keystile_keyring::policy::MEMBERS;
 use keystile_supervisor::Timing;
 
 /// Lifetime of a token in a rehearsal, in seconds, unless asked otherwise.
@@ -17,16 +16,17 @@ const USUAL_POLICY_TTL: u64 = 3600;
 /// Below a least value each stands still, because time here is whole seconds and a process needs some of
 /// it: leeway, max_skew, verifier_cache, activation_lead 1; commit_delay 2; max_staleness 3;
 /// verify_staleness 6; rollback_custody 10; max_lineage_age a token's life. What is 0 stays 0, so a policy
-/// whose tokens never expire is rehearsed with such tokens; `ttl` of `None` is [`USUAL_TTL`].
+/// whose tokens never expire is rehearsed with such tokens. `ttl` of `None` is [`USUAL_TTL`], or the policy's
+/// own if that is shorter: nothing but the tokens' lifetime is ever made longer.
 pub fn scaled_policy(own: &Policy, ttl: Option<u64>) -> Policy {
     let from = if own.token_ttl == 0 { USUAL_POLICY_TTL } else { own.token_ttl };
-    let to = ttl.filter(|ttl| *ttl > 0).unwrap_or(USUAL_TTL);
+    let to = ttl.filter(|ttl| *ttl > 0).unwrap_or(USUAL_TTL.min(from));
     let scale = |value: u64, least: u64| match value {
         0 => 0,
-        _ => scaled(value, to, from).max(least),
+        _ => scaled(value, to.min(from), from).max(least),
     };
     let max_staleness = scale(own.max_staleness, 3);
-    let scaled = Policy {
+    Policy {
         token_ttl: ttl.unwrap_or(if own.token_ttl == 0 { 0 } else { to }),
         leeway: scale(own.leeway, 1),
         max_skew: scale(own.max_skew, 1),
@@ -40,17 +40,7 @@ pub fn scaled_policy(own: &Policy, ttl: Option<u64>) -> Policy {
         rollback_custody: scale(own.rollback_custody, 10),
         max_keys: own.max_keys,
         max_lineage_age: own.max_lineage_age.map(|age| scale(age, to)),
-    };
-    within_ranges(scaled)
-}
-
-/// A `ttl` longer than the policy's own lengthens everything: not beyond what a policy may say.
-fn within_ranges(mut policy: Policy) -> Policy {
-    for member in MEMBERS {
-        let value = member.get(&policy).map(|value| value.min(member.max));
-        member.set(&mut policy, value);
     }
-    policy
 }
 
 /// `value * to / from`, rounded up, within the range of every member of a policy.
@@ -85,6 +75,8 @@ pub(crate) fn rotation(policy: &Policy) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use keystile_keyring::policy::MEMBERS;
+
     use super::*;
 
     #[test]
@@ -102,6 +94,15 @@ mod tests {
         let scaled = scaled_policy(&own, Some(12));
         assert_eq!((scaled.token_ttl, scaled.max_staleness, scaled.leeway), (12, 6, 1));
         assert_eq!(scaled.verifier_cache, 24);
+    }
+
+    #[test]
+    fn nothing_but_a_lifetime_that_is_asked_for_gets_longer() {
+        let own = Policy { token_ttl: 4, max_staleness: 20, ..Policy::default() };
+        let usual = scaled_policy(&own, None);
+        assert_eq!((usual.token_ttl, usual.max_staleness), (4, 20));
+        let longer = scaled_policy(&own, Some(30));
+        assert_eq!((longer.token_ttl, longer.max_staleness), (30, 20));
     }
 
     #[test]

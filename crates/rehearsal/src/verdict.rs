@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::adversary::Attack;
-use crate::event::ReplicaEvent;
+use crate::event::{NoAnswer, ReplicaEvent};
 use crate::moment::{briefly, grouped, seconds_of};
 use crate::oracle::Ruling;
 use crate::record::{Attempts, Cause, Mistake, Record};
@@ -242,6 +242,7 @@ fn criteria(record: &Record, figures: &Figures) -> Vec<Criterion> {
         },
         steps(record),
         alive(record),
+        errors(record),
         attacked(figures),
     ]
 }
@@ -294,6 +295,17 @@ fn alive(record: &Record) -> Criterion {
         found: format!("{deaths}"),
         expected: "none".to_owned(),
         holds: deaths == 0,
+    }
+}
+
+/// That a replica cannot know, or is not there, is part of the promise; any other error is not.
+fn errors(record: &Record) -> Criterion {
+    let count = record.calls.no_answer.get(&NoAnswer::Other).copied().unwrap_or_default();
+    Criterion {
+        name: "answers that are no answers",
+        found: grouped(count),
+        expected: "none".to_owned(),
+        holds: count == 0,
     }
 }
 

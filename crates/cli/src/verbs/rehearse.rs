@@ -41,7 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = "0s")]
     skew: u64,
 
-    /// Add a fault: its name, or a step such as "at 9s hide-store for 2s"; may be repeated
+    /// Add a fault: kill, restart, freeze, hide-store, restart-all, or a step such as "at 9s freeze gateway-1 for
+    /// 2s"; may be repeated
     #[arg(long, value_name = "FAULT")]
     fault: Vec<String>,
 

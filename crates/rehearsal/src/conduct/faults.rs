@@ -10,6 +10,9 @@ use crate::replica::ReplicaName;
 use crate::script::Fault;
 use crate::stage::Stage;
 
+/// How long a replica that stood still may take to become ready.
+const BACK: Duration = Duration::from_secs(10);
+
 /// Lets the fault befall, and waits until it is over.
 pub(super) async fn befall(stage: &Stage, fault: &Fault) -> StepEvent {
     let over = match fault {
@@ -68,19 +71,28 @@ async fn freeze(stage: &Stage, replica: ReplicaName, pause: Duration) -> StepEve
     stage.field.fleet.thaw(replica).await;
     tell(stage, replica, ReplicaEvent::Thawed);
     let before = stage.field.clock.moment();
-    let answers = match stage.field.fleet.wire(replica) {
-        Some(wire) => wire.readiness(Duration::from_secs(5)).await,
-        None => None,
-    };
+    let ready = tokio::time::timeout(BACK, until_ready(stage, replica)).await;
     let after = briefly(stage.field.clock.moment().since(before));
-    let measured = match answers {
-        Some(readiness) if readiness.ready => {
-            format!("ready {after} later at generation {}", readiness.generation)
-        }
-        Some(_) => format!("answers {after} later, not ready"),
-        None => return StepEvent::Failed(format!("{replica} does not answer {after} after it goes on")),
+    let Ok(generation) = ready else {
+        return StepEvent::Failed(format!("{replica} is not ready {after} after it goes on"));
     };
+    let measured = format!("ready {after} later at generation {generation}");
     StepEvent::Done { did: format!("{replica} stood still for {}", briefly(pause)), measured }
+}
+
+/// The generation at which a replica becomes ready.
+async fn until_ready(stage: &Stage, replica: ReplicaName) -> u64 {
+    loop {
+        let answer = match stage.field.fleet.wire(replica) {
+            Some(wire) => wire.readiness(Duration::from_secs(1)).await,
+            None => None,
+        };
+        if let Some(readiness) = answer.filter(|readiness| readiness.ready) {
+            return readiness.generation;
+        }
+        // A connection that broke meanwhile is made anew by the next question.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn hide_store(stage: &Stage, pause: Duration) -> Result<StepEvent, RehearsalError> {

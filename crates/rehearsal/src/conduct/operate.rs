@@ -28,9 +28,7 @@ pub(super) async fn operate(stage: &Arc<Stage>, step: usize, operation: &Operati
         }
         Operation::Retire { key, force: true } => end(stage, step, key, Ending::Retire).await,
         Operation::Retire { key, force: false } => retire(stage, step, key).await,
-        Operation::Prune => {
-            change(stage, step, Verb::Prune).await.map(|_| plain("what nothing needs is gone"))
-        }
+        Operation::Prune => prune(stage, step).await,
         Operation::Reconcile => reconcile(stage, step).await,
     };
     done.unwrap_or_else(|failure| failure)
@@ -131,7 +129,8 @@ async fn rotate(stage: &Arc<Stage>, step: usize, emergency: bool) -> Result<Step
     };
     let to = wait_for_signer(stage, newest.as_ref()).await;
     let signs = stage.field.clock.moment().since(began);
-    let measured = format!("gate {}, signs after {}", briefly(gate), briefly(signs));
+    let gate = if emergency { String::new() } else { format!("gate {}, ", briefly(gate)) };
+    let measured = format!("{gate}signs after {}", briefly(signs));
     Ok(StepEvent::Done { did: format!("{} → {}", short(from.as_ref()), short(to.as_ref())), measured })
 }
 
@@ -149,6 +148,17 @@ async fn retire(stage: &Arc<Stage>, step: usize, key: &KeyName) -> Result<StepEv
     let kid = resolve(stage, key).await?;
     change(stage, step, Verb::Retire { kid: kid.clone(), at: None, force: false }).await?;
     Ok(plain(kid.short()))
+}
+
+async fn prune(stage: &Arc<Stage>, step: usize) -> Result<StepEvent, StepEvent> {
+    let before = newest(stage).await?.keys.len();
+    let after = change(stage, step, Verb::Prune).await?;
+    Ok(match after {
+        Some(after) => {
+            plain(&format!("{} of {before} keys are gone", before.saturating_sub(after.keys.len())))
+        }
+        None => plain("nothing to do"),
+    })
 }
 
 async fn reconcile(stage: &Arc<Stage>, step: usize) -> Result<StepEvent, StepEvent> {
@@ -228,7 +238,7 @@ async fn end(stage: &Arc<Stage>, step: usize, key: &KeyName, ending: Ending) -> 
     Ok(StepEvent::Done { did, measured })
 }
 
-async fn probe(stage: &Stage, kid: &Kid) -> Option<Probe> {
+async fn probe(stage: &Arc<Stage>, kid: &Kid) -> Option<Probe> {
     stage.steal().await;
     let token = stage.arsenal.read().await.probe(kid, stage.field.clock.stamp().wall)?;
     Probe::of(stage, &token).await

@@ -16,21 +16,28 @@ const POLL: Duration = Duration::from_millis(5);
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a replica may take to say that the probe is good.
+const AT_ONCE: Duration = Duration::from_millis(300);
+
 /// A token of the key that is to end, good but for that.
 pub(super) struct Probe(HeaderValue);
 
 impl Probe {
-    /// Takes a token, if it is accepted everywhere now: else a refusal would show nothing.
-    pub(super) async fn of(stage: &Stage, token: &str) -> Option<Self> {
+    /// Takes a token, if no replica refuses it now: else a later refusal would show nothing. A replica that
+    /// does not answer at once holds nobody up.
+    pub(super) async fn of(stage: &Arc<Stage>, token: &str) -> Option<Self> {
         let bearer = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+        let mut asking = JoinSet::new();
         for replica in stage.field.fleet.names() {
-            let wire = stage.field.fleet.wire(replica)?;
-            let outcome = wire.present(Via::Verify, bearer.clone(), PATIENCE).await;
-            if matches!(outcome, Outcome::Rejected(_)) {
-                return None;
-            }
+            let (stage, bearer) = (Arc::clone(stage), bearer.clone());
+            asking.spawn(async move {
+                let wire = stage.field.fleet.wire(replica)?;
+                Some(wire.present(Via::Verify, bearer, AT_ONCE).await)
+            });
         }
-        Some(Self(bearer))
+        let answers = asking.join_all().await;
+        let refused = answers.iter().any(|outcome| matches!(outcome, Some(Outcome::Rejected(_))));
+        (!refused).then_some(Self(bearer))
     }
 
     /// Presents it to each replica again and again until each has refused it, or `limit` is over.

@@ -115,21 +115,13 @@ impl Fleet {
     pub(crate) async fn start(&self, name: ReplicaName) -> Result<Readiness, RehearsalError> {
         let replica = self.replica(name).ok_or_else(|| RehearsalError::gateways(name.index() + 1))?;
         replica.process.lock().await.start()?;
-        let ready = async {
-            loop {
-                match replica.wire.readiness(Duration::from_secs(1)).await {
-                    Some(readiness) if readiness.ready => return Some(readiness),
-                    _ if replica.process.lock().await.died().is_some() => return None,
-                    _ => tokio::time::sleep(POLL).await,
-                }
-            }
-        };
-        let ready = tokio::time::timeout(READY, ready).await.ok().flatten();
-        ready.ok_or_else(|| RehearsalError::NotReady {
-            replica: name,
-            seconds: READY.as_secs(),
-            log: replica.log.clone(),
-        })
+        let ready = tokio::time::timeout(READY, becomes_ready(replica)).await;
+        let log = replica.log.clone();
+        match ready {
+            Ok(Ok(readiness)) => Ok(readiness),
+            Ok(Err(how)) => Err(RehearsalError::Died { replica: name, how, log }),
+            Err(_) => Err(RehearsalError::NotReady { replica: name, seconds: READY.as_secs(), log }),
+        }
     }
 
     /// Kills a gateway with SIGKILL.
@@ -173,5 +165,20 @@ impl Fleet {
             }
         }
         died
+    }
+}
+
+/// Asks until it is ready; how it ended, if it did.
+async fn becomes_ready(replica: &Replica) -> Result<Readiness, String> {
+    loop {
+        if let Some(readiness) = replica.wire.readiness(Duration::from_secs(1)).await
+            && readiness.ready
+        {
+            return Ok(readiness);
+        }
+        if let Some(how) = replica.process.lock().await.died() {
+            return Err(how);
+        }
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -3,11 +3,13 @@
 mod axis;
 mod bars;
 mod chart;
+mod letters;
 mod svg;
 mod timeline;
 
 pub(crate) use bars::bars;
 pub(crate) use chart::chart;
+pub(crate) use letters::letters;
 pub(crate) use svg::escape;
 pub(crate) use timeline::{Mark, timeline};
 

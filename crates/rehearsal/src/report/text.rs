@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::moment::{briefly, grouped};
+use crate::picture::{bars, letters};
 use crate::rehearsal::Rehearsed;
 use crate::verdict::Criterion;
 use crate::view::Ink;
@@ -12,6 +13,9 @@ use crate::view::Ink;
 const NAME: usize = 36;
 /// Width of the column of what was found.
 const FOUND: usize = 52;
+
+/// How many wrong answers are told; the page has more.
+const MISTAKES: usize = 5;
 
 /// The verdict and what it rests on.
 pub fn text(rehearsed: &Rehearsed, report: &str, ink: Ink) -> String {
@@ -22,8 +26,10 @@ pub fn text(rehearsed: &Rehearsed, report: &str, ink: Ink) -> String {
         text.push_str(&line(criterion, aside(criterion, rehearsed), ink));
     }
     text.push_str(&figures(rehearsed));
-    text.push_str(&why_not(rehearsed, ink));
     // Writing to a string cannot fail.
+    let picture = letters(&bars(&rehearsed.record), rehearsed.record.now.seconds());
+    let _ = writeln!(text, "\n{picture}");
+    text.push_str(&why_not(rehearsed, ink));
     let _ = writeln!(text, "  {:<NAME$}{report}", "report");
     text
 }
@@ -87,7 +93,7 @@ fn why_not(rehearsed: &Rehearsed, ink: Ink) -> String {
     for why in rehearsed.verdict.why_not() {
         let _ = writeln!(text, "  {} {why}", ink.red("fails:"));
     }
-    for mistake in &rehearsed.verdict.mistakes {
+    for mistake in rehearsed.verdict.mistakes.iter().take(MISTAKES) {
         let _ = writeln!(text, "    {} {}: {}", mistake.at, mistake.replica, mistake.what);
     }
     let settings = &rehearsed.record.settings;

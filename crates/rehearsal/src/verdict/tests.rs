@@ -61,6 +61,7 @@ fn a_good_run_passes() {
             "supervisors at work in the end: 5 of 5",
             "steps that went as written: 2 of 2",
             "gateways that ended by themselves: 0",
+            "answers that are no answers: 0",
             "kinds of attack tried: 15",
         ]
     );
@@ -166,4 +167,12 @@ fn a_gateway_that_ends_by_itself_fails_it() {
     let what = crate::event::ReplicaEvent::Died("signal: 6".into());
     record.apply(&Event::Replica { at: moment(3.0), replica: ReplicaName::of_index(0), what });
     assert_eq!(failing(&record), ["gateways that ended by themselves: 1; expected none"]);
+}
+
+#[test]
+fn an_answer_that_is_neither_a_verdict_nor_an_excuse_fails_it() {
+    let mut record = good();
+    let odd = Outcome::NoAnswer(crate::event::NoAnswer::Other);
+    record.apply(&Event::Call(Call { outcome: odd, ..call(0, "a", 2.0, accepted()) }));
+    assert_eq!(failing(&record), ["answers that are no answers: 1; expected none"]);
 }
