@@ -80,41 +80,20 @@ impl Stage {
         keep: bool,
         events: Events,
     ) -> Result<Self, RehearsalError> {
-        let mut dice = Dice::new(settings.seed).fork(2);
         // Two runs with one seed may run at once: their directories and ports must differ.
         let chance = chance(means.entropy.as_ref());
         let work = WorkDir::make(&means.temporary, chance, keep)?;
         let authority = Authority::make(&work.directory("certificates")?)?;
         let place = Place { directory: work.join("keyring"), witness: work.join("witness.json") };
         let operator = operator(&place, means)?;
-        let gateway_id = GatewayId::new("rehearsal");
-        let gateway_id = gateway_id.map_err(|error| RehearsalError::Token(error.to_string()))?;
-        let first =
-            First { gateway_id, policy: settings.policy.clone(), actor: ACTOR.to_owned(), adopt: None };
+        let first = first(&settings)?;
         operator.begin(&first, &mut Silent).await?;
-
-        let server = authority.server()?;
-        let common = Common {
-            binary: &means.binary,
-            store: &place.directory,
-            witness: &place.witness,
-            server: &server,
-            authority: &authority,
-            logs: &means.logs,
-            label,
-            without: &means.variables,
-        };
-        let fleet = Fleet::prepare(&common, &settings.shifts(), &mut Dice::new(chance))?;
-        let fleet = Arc::new(fleet);
+        let fleet = fleet(&place, &authority, means, label, (&settings.shifts(), chance))?;
         start_all(&fleet).await?;
         let mut crew = crew(&settings, &authority, &work)?;
         let files = crew.write_files(operator.store().as_ref(), means.clock.as_ref()).await?;
         crew.start(&fleet, settings.policy.token_ttl, &means.clock, &means.entropy).await?;
-
-        let loaded = operator.store().load().await?;
-        let manifest = Arc::new(loaded.manifest);
-        let mut arsenal = Arsenal::new(Arc::clone(&manifest), dice.next(), settings.skew)?;
-        arsenal.steal(Arc::clone(&manifest), &loaded.private)?;
+        let (arsenal, manifest) = arsenal(&operator, &settings).await?;
         let clock = RunClock::begin(Arc::clone(&means.clock)).await;
         let field = Field::new(fleet, clock, events, settings.supervisors + ATTACKERS);
         let stage = Self {
@@ -252,6 +231,46 @@ fn operator(place: &Place, means: &Means) -> Result<Operator, RehearsalError> {
     let store = DirectoryStore::with(&place.directory, Arc::clone(&means.clock), options)?;
     let store: Arc<dyn Store> = Arc::new(store);
     Ok(Operator::new(store, Arc::clone(&means.clock), Arc::clone(&means.entropy)))
+}
+
+fn first(settings: &Settings) -> Result<First, RehearsalError> {
+    let gateway_id = GatewayId::new("rehearsal");
+    let gateway_id = gateway_id.map_err(|error| RehearsalError::Token(error.to_string()))?;
+    Ok(First { gateway_id, policy: settings.policy.clone(), actor: ACTOR.to_owned(), adopt: None })
+}
+
+fn fleet(
+    place: &Place,
+    authority: &Authority,
+    means: &Means,
+    label: &str,
+    (shifts, chance): (&[i64], u64),
+) -> Result<Arc<Fleet>, RehearsalError> {
+    let server = authority.server()?;
+    let common = Common {
+        binary: &means.binary,
+        store: &place.directory,
+        witness: &place.witness,
+        server: &server,
+        authority,
+        logs: &means.logs,
+        label,
+        without: &means.variables,
+    };
+    Ok(Arc::new(Fleet::prepare(&common, shifts, &mut Dice::new(chance))?))
+}
+
+/// What can be stolen at the begin, and the keyring that it is from.
+async fn arsenal(
+    operator: &Operator,
+    settings: &Settings,
+) -> Result<(Arsenal, Arc<Manifest>), RehearsalError> {
+    let loaded = operator.store().load().await?;
+    let manifest = Arc::new(loaded.manifest);
+    let seed = Dice::new(settings.seed).fork(2).next();
+    let mut arsenal = Arsenal::new(Arc::clone(&manifest), seed, settings.skew)?;
+    arsenal.steal(Arc::clone(&manifest), &loaded.private)?;
+    Ok((arsenal, manifest))
 }
 
 fn crew(settings: &Settings, authority: &Authority, work: &WorkDir) -> Result<Crew, RehearsalError> {

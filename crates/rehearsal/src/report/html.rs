@@ -54,7 +54,7 @@ pub fn html(rehearsed: &Rehearsed, command: &str) -> String {
     page.push_str(&section(
         "Policy",
         "Durations in seconds. What was rehearsed is your policy with every duration scaled by the same factor, \
-         in whole seconds.",
+         in whole seconds, and never less than a process on this machine needs.",
         sections::policy(record),
     ));
     page.push_str(&again(record, command));

@@ -73,7 +73,7 @@ fn step_row(number: usize, step: &StepRecord) -> Vec<Cell> {
         Cell::Holds(step.as_expected()),
         Cell::Time(began),
         Cell::Code(step.step.action.to_string()),
-        Cell::text(did),
+        Cell::Time(did),
         Cell::Details(measured, told.chain(reached).collect()),
     ]
 }

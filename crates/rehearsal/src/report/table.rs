@@ -10,7 +10,7 @@ pub(super) enum Cell {
     Text(String),
     /// A number, on the right.
     Number(String),
-    /// An instant.
+    /// An instant, or other text that must not be broken.
     Time(String),
     /// Text in the letters of code.
     Code(String),
