@@ -14,10 +14,14 @@ const SKEW: u64 = 1;
 /// I1: from the plan's instant on, on every clock, exactly one key is active; it is not revoked, and
 /// its private key is present.
 pub(crate) fn one_signer(next: &Manifest, planned_at: UnixTime) {
+    one_signer_from(next, planned_at.minus(SKEW));
+}
+
+/// The same from `from` on only: a repair cannot give slower clocks a private key that is lost.
+pub(crate) fn one_signer_from(next: &Manifest, from: UnixTime) {
     let first = next.timeline.first().map_or(UnixTime::EPOCH, |first| first.from);
     let last = next.timeline.last().map_or(UnixTime::EPOCH, |last| last.from);
-    let from = planned_at.minus(SKEW);
-    for instant in (from.max(first).0..=last.max(planned_at).plus(2).0).map(UnixTime) {
+    for instant in (from.max(first).0..=last.max(from).plus(3).0).map(UnixTime) {
         let active: Vec<_> =
             next.keys.iter().filter(|key| next.state_of(key, instant) == KeyState::Active).collect();
         let [signer] = active.as_slice() else {

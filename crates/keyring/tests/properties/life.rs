@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keystile_keyring::gate::Fleet;
-use keystile_keyring::manifest::End;
-use keystile_keyring::plan::{Mode, Plan, Planned, PolicyChange, Verb};
+use keystile_keyring::manifest::{End, PrivateState};
+use keystile_keyring::plan::{Mode, Plan, Planned, PolicyChange, Remains, Verb, repair};
 use keystile_keyring::{Code, Kid, Manifest, Policy, UnixTime};
 
 use crate::checks;
+use crate::everywhere::{Everywhere, Landed};
 use crate::steps::{Pick, REPLICAS, Step};
-use crate::world::{Landing, START, Token, World, kid, request};
+use crate::world::{Landing, START, Token, World, digest_of, kid, request, verify};
 
 /// A commit that has not landed yet.
 struct Pending {
+    planned_at: u64,
     lands_at: u64,
     offset: i64,
     plan: Plan,
@@ -24,6 +26,8 @@ pub(crate) struct Life {
     pub(crate) cut_off_too: bool,
     /// Tokens minted in all.
     pub(crate) minted: usize,
+    landed: Vec<Landed>,
+    gates: Vec<(u64, usize)>,
     pending: Vec<Pending>,
     tokens: Vec<Token>,
     /// Keys whose tokens an operator may have cut off: revoked, or with an end set by hand.
@@ -36,8 +40,11 @@ pub(crate) struct Life {
 
 impl Life {
     pub(crate) fn begin(policy: Policy) -> Self {
+        let world = World::begin(policy, &[0, 1, 0][..REPLICAS]);
         Self {
-            world: World::begin(policy, &[0, 1, 0][..REPLICAS]),
+            landed: vec![Landed { at: START, manifest: world.newest().clone() }],
+            gates: Vec::new(),
+            world,
             cut_off_too: false,
             minted: 0,
             pending: Vec::new(),
@@ -48,11 +55,14 @@ impl Life {
         }
     }
 
-    /// Carries out the steps, one after the other.
+    /// Carries out the steps, one after the other; then asks what any replica could have said.
     pub(crate) fn run(&mut self, steps: &[Step]) {
         for step in steps {
             self.step(step);
         }
+        let (log, cut, gates) = (&self.landed, &self.cut, &self.gates);
+        let everywhere = Everywhere { log, cut, cut_off_too: self.cut_off_too, gates };
+        self.minted += everywhere.assert_accepted(START, self.world.now + 10);
     }
 
     fn step(&mut self, step: &Step) {
@@ -105,7 +115,9 @@ impl Life {
         let request = request(self.verb(pick, now));
         match self.world.plan_as(offset, &request) {
             Ok(Planned::Change(plan)) => {
-                self.pending.push(Pending { lands_at: self.world.now + lands_in, offset, plan: *plan });
+                let planned_at = self.world.now;
+                let lands_at = planned_at + lands_in;
+                self.pending.push(Pending { planned_at, lands_at, offset, plan: *plan });
                 self.land_due();
             }
             Ok(Planned::Wait { .. } | Planned::Done(_) | Planned::Nothing(_)) => {}
@@ -146,15 +158,29 @@ impl Life {
     fn land_due(&mut self) {
         let now = self.world.now;
         while let Some(index) = self.pending.iter().position(|pending| pending.lands_at <= now) {
-            let Pending { offset, plan, .. } = self.pending.remove(index);
+            let Pending { planned_at: gate_seen_at, offset, plan, .. } = self.pending.remove(index);
             let (planned_at, allowed) = (plan.planned_at, plan.next.policy.commit_delay);
             if self.land(&plan) == Landing::Landed {
+                self.note_gate(gate_seen_at, &plan);
                 let excess = self.world.clock(offset).since(planned_at).saturating_sub(allowed);
                 if excess > 0 {
+                    // What was to happen at an instant happened late, or with less of a lead.
+                    self.ungated.extend(plan.next.keys.iter().map(|key| key.kid.clone()));
                     self.extend(offset, excess, planned_at);
                 }
             }
         }
+    }
+
+    /// An activation behind the gate: every replica held its key when it was planned.
+    fn note_gate(&mut self, seen_at: u64, plan: &Plan) {
+        let [.., before, next] = self.landed.as_slice() else { return };
+        let operation = before.manifest.operation.as_ref().filter(|_| next.manifest.operation.is_none());
+        let signs = operation.filter(|operation| plan.next.first_activation(&operation.to_kid).is_some());
+        let published = signs.and_then(|operation| {
+            self.landed.iter().position(|landed| landed.manifest.key(&operation.to_kid).is_some())
+        });
+        self.gates.extend(published.map(|index| (seen_at, index)));
     }
 
     fn extend(&mut self, offset: i64, excess: u64, planned_at: UnixTime) {
@@ -173,6 +199,7 @@ impl Life {
             assert_eq!(self.world.log.len(), generations, "I6: the loser changes nothing");
             return landing;
         }
+        self.landed.push(Landed { at: self.world.now, manifest: plan.next.clone() });
         checks::succession(&before, plan);
         checks::one_signer(&plan.next, plan.planned_at);
         checks::revoked_stays_revoked(&before, &plan.next);
@@ -181,6 +208,43 @@ impl Life {
         }
         self.remember(&before, plan);
         landing
+    }
+
+    /// Puts generation number `backup` back, with the private keys that the bits of `private` choose of
+    /// those it had, and repairs the store.
+    pub(crate) fn restore(&self, backup: usize, private: u8) {
+        let (store, witness) = (&self.world.log[backup], self.world.newest());
+        let present = store.keys.iter().filter(|key| key.private == PrivateState::Present);
+        let chosen = present.enumerate().filter(|(bit, _)| private >> bit & 1 == 1);
+        let private: BTreeSet<_> = chosen.map(|(_, key)| key.kid.clone()).collect();
+        let remains = Remains {
+            manifest: store,
+            digest: digest_of(store),
+            private: &private,
+            accepted: None,
+            fresh: None,
+        };
+        let now = self.world.clock(0);
+        let plan = match repair(&remains, witness, "olga", now) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                assert!(matches!(refusal.code, Code::NoSigner), "{refusal}");
+                return;
+            }
+        };
+        let next = &plan.next;
+        assert!(next.generation > witness.generation.max(store.generation), "I5");
+        checks::one_signer_from(next, plan.planned_at);
+        checks::revoked_stays_revoked(witness, next);
+        checks::revoked_stays_revoked(store, next);
+        checks::retired_stays_retired(witness, &plan);
+        let signer = next.active_at(plan.planned_at).expect("a signer");
+        assert!(private.contains(&signer.kid), "{} signs, and its private key is lost", signer.kid);
+        for token in &self.tokens {
+            if verify(witness, token, now).is_ok() {
+                assert_eq!(verify(next, token, plan.planned_at), Ok(()), "I3 through a restore: {token:?}");
+            }
+        }
     }
 
     /// Notes what the operator may do to valid tokens, and what the gate did not see.

@@ -9,6 +9,7 @@
 mod world;
 
 mod checks;
+mod everywhere;
 mod life;
 mod steps;
 
@@ -30,7 +31,7 @@ fn config(cases: u32) -> Config {
 }
 
 proptest! {
-    #![proptest_config(config(800))]
+    #![proptest_config(config(500))]
 
     /// I1, I2, I3, I4, I5, I6, I8 through any sequence of verbs: `Life` asserts them at every step.
     #[test]
@@ -46,6 +47,20 @@ proptest! {
         let mut life = Life::begin(policy);
         life.cut_off_too = true;
         life.run(&steps);
+    }
+
+    /// I8 through a restore: whatever backup is put back, with whatever private keys, the repair keeps
+    /// every revocation and every token that was good, and leaves one signer that can sign.
+    #[test]
+    fn i8_no_restore_brings_a_revoked_key_back(
+        policy in policies(Picks::Any),
+        steps in steps(Picks::Any),
+        backup in any::<prop::sample::Index>(),
+        private in any::<u8>(),
+    ) {
+        let mut life = Life::begin(policy);
+        life.run(&steps);
+        life.restore(backup.index(life.world.log.len()), private);
     }
 }
 
