@@ -184,9 +184,12 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
     }
     if report.generation > manifest.generation {
         problems.push(Problem::fail(
-            "store-went-back",
-            format!("{name} holds generation {}, the store {}", report.generation, manifest.generation),
-            "repair it: keystile reconcile",
+            "replica-ahead",
+            format!(
+                "{name} holds generation {}, the store {}: an old backup was restored",
+                report.generation, manifest.generation
+            ),
+            format!("restore the newest one; if there is none: keystile reconcile --accept {digest}"),
         ));
     }
     if let Condition::Degraded(why) = &report.condition {
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_replica_that_is_ahead_or_forked_says_that_the_store_is_wrong() {
-        assert_eq!(codes(&keyring(), &[replica(2, BEGAN)], BEGAN), ["store-went-back"]);
+        assert_eq!(codes(&keyring(), &[replica(2, BEGAN)], BEGAN), ["replica-ahead"]);
         let forked = ReplicaReport { digest: Some(Digest([8; 32])), ..replica(1, BEGAN) };
         assert_eq!(codes(&keyring(), &[forked], BEGAN), ["forked"]);
     }

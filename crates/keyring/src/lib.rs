@@ -14,6 +14,7 @@ pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod report;
+mod standing;
 pub mod state;
 #[cfg(test)]
 mod testing;
@@ -26,5 +27,6 @@ pub use manifest::{Key, Manifest};
 pub use policy::Policy;
 pub use refusal::{Code, Refusal};
 pub use report::ReplicaReport;
+pub use standing::{Standing, Undone};
 pub use state::{Event, KeyState, Lookup};
 pub use time::{UnixTime, in_words};

@@ -110,6 +110,12 @@ codes! {
     NoSigner = "no-signer",
     /// The store holds keys that the witness never saw.
     UnknownKeysInStore = "unknown-keys-in-store",
+    /// The store is older than its witness: a backup was restored.
+    StoreWentBack = "store-went-back",
+    /// Store and witness do not follow one another: somebody went on from an old backup.
+    StoreForked = "store-forked",
+    /// A live replica holds a newer generation than store and witness.
+    ReplicaAhead = "replica-ahead",
     /// The outcome would break an invariant of the keyring.
     WouldBreak = "would-break",
 }

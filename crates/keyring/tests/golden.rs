@@ -205,6 +205,6 @@ fn repair_of_a_store_that_went_back() {
     let (store, witness) = (begun(), rotated());
     let present = BTreeSet::from([kid("key-a")]);
     let remains =
-        Remains { manifest: &store, digest: DIGEST, private: &present, accepted: None, fresh: None };
+        Remains { manifest: &store, digest: DIGEST, private: &present, accepted: None, fresh: None, held: 0 };
     golden("repair", &repair(&remains, &witness, "olga@ops", UnixTime(START + 2 * HOUR)).unwrap());
 }

@@ -206,11 +206,27 @@ fn broken_stores(given: &mut BTreeMap<&str, Refusal>) {
         private: &none,
         accepted: None,
         fresh: None,
+        held: 0,
     };
     given
         .insert("repair without a private key", repair(&remains, &witness, "olga", second(now)).unwrap_err());
     let remains = Remains { manifest: &witness, digest: digest_of(&witness), ..remains };
     given.insert("repair with unknown keys", repair(&remains, &backup, "olga", second(now)).unwrap_err());
+    given.insert("a store that went back", backup.standing(Some(&witness)).refusal().unwrap());
+    let mut forked = witness.clone();
+    forked.policy.leeway += 1;
+    given.insert("a store that has forked", forked.standing(Some(&witness)).refusal().unwrap());
+    let mut stolen = rotated();
+    stolen.verb(Verb::Revoke { kid: kid("a"), descendants: false }, now);
+    let mut gone_on = rotated().manifest;
+    gone_on.generation = stolen.manifest.generation + 1;
+    given.insert(
+        "a store that undoes a revocation",
+        gone_on.standing(Some(&stolen.manifest)).refusal().unwrap(),
+    );
+    let mut restored = ring();
+    restored.reports = vec![ReplicaReport { generation: 9, ..holder("gateway-0", START + HOUR, &["a"]) }];
+    given.insert("a replica that is ahead", restored.refusal(ROTATE, START + HOUR));
 }
 
 /// Every refusal by what was asked.

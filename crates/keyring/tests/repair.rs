@@ -38,7 +38,7 @@ impl<'a> Store<'a> {
     fn remains(&self) -> Remains<'_> {
         let digest = digest_of(self.manifest);
         let accepted = self.accept.then_some(digest);
-        Remains { manifest: self.manifest, digest, private: &self.private, accepted, fresh: None }
+        Remains { manifest: self.manifest, digest, private: &self.private, accepted, fresh: None, held: 0 }
     }
 
     fn repair(&self, witness: &Manifest, now: u64) -> Result<Plan, Refusal> {

@@ -8,6 +8,15 @@ use keystile_token::{PrivateKeys, digest};
 
 use crate::{Committed, OperateError, Operator, Progress, Ready, committed};
 
+/// What a change was planned on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// The store, which follows its witness.
+    Store,
+    /// Both, since they do not follow one another: a repair.
+    StoreAndWitness,
+}
+
 impl Operator {
     /// Commits `plan`, tells the witness, and mends the bounds if the commit landed late.
     pub(crate) async fn commit(
@@ -23,17 +32,23 @@ impl Operator {
             made = Some(candidate.kid.clone());
             private.insert(candidate.kid, key).map_err(OperateError::KidTaken)?;
         }
-        self.write(&plan, private).await?;
+        self.write(&plan, private, Follows::Store).await?;
         progress.committed(&plan);
         self.extend_if_late(&plan, progress).await?;
         Ok(committed(&plan, made))
     }
 
     /// Stores the plan's manifest with the private keys that it calls present, then the witness.
-    pub(crate) async fn write(&self, plan: &Plan, mut private: PrivateKeys) -> Result<Digest, OperateError> {
+    pub(crate) async fn write(
+        &self,
+        plan: &Plan,
+        mut private: PrivateKeys,
+        follows: Follows,
+    ) -> Result<Digest, OperateError> {
         private.retain(|kid, _| plan.next.key(kid).is_some_and(|key| key.private == PrivateState::Present));
         let expected_digest = digest(&plan.next.to_json()?);
-        let commit = Commit { expected: plan.base, manifest: plan.next.clone(), private };
+        let repairs = follows == Follows::StoreAndWitness;
+        let commit = Commit { expected: plan.base, manifest: plan.next.clone(), private, repairs };
         let stored = match self.store.compare_and_swap(commit).await {
             Ok(stored) => stored,
             Err(CommitError::Conflict { found, .. }) => {
@@ -87,7 +102,7 @@ impl Operator {
             candidate: None,
         };
         if let Planned::Change(plan) = plan(&ready.loaded.manifest, &request, &context)? {
-            self.write(&plan, ready.loaded.private).await?;
+            self.write(&plan, ready.loaded.private, Follows::Store).await?;
             progress.committed(&plan);
         }
         Ok(())

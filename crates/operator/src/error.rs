@@ -36,7 +36,7 @@ pub enum OperateError {
     Commit(#[source] CommitError),
     /// The store does not answer.
     #[error("the store does not answer")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     /// The change is committed, and the witness could not be told.
     #[error("generation {generation} is committed, but its witness is not written; run: keystile reconcile")]
     Witness {
@@ -55,6 +55,15 @@ pub enum OperateError {
     /// The key that was made has the kid of another.
     #[error("a key was made whose kid is taken; the system's randomness cannot be trusted")]
     KidTaken(#[source] KidTaken),
+}
+
+impl From<StoreError> for OperateError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Load(error) => Self::Load(error),
+            error => Self::Store(error),
+        }
+    }
 }
 
 /// The classes of failure that a caller may want to tell apart.
@@ -76,7 +85,7 @@ impl OperateError {
         match self {
             Self::Refused(_)
             | Self::Held { .. }
-            | Self::Commit(CommitError::Occupied { .. } | CommitError::WentBack { .. }) => Failure::Refused,
+            | Self::Commit(CommitError::Occupied { .. } | CommitError::Broken(_)) => Failure::Refused,
             Self::Conflict { .. }
             | Self::Commit(CommitError::Conflict { .. } | CommitError::Locked { .. })
             | Self::Store(StoreError::Locked { .. }) => Failure::Conflict,

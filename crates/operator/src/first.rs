@@ -6,6 +6,7 @@ use keystile_keyring::{Code, GatewayId, Policy, Refusal};
 use keystile_store::Occupancy;
 use keystile_token::{PrivateKey, PrivateKeys};
 
+use crate::commit::Follows;
 use crate::{Committed, OperateError, Operator, Progress, committed};
 
 /// How a keyring begins.
@@ -35,7 +36,7 @@ impl Operator {
         if let Some(kid) = kid.clone() {
             private.insert(kid, key).map_err(OperateError::KidTaken)?;
         }
-        self.write(&plan, private).await?;
+        self.write(&plan, private, Follows::Store).await?;
         progress.committed(&plan);
         Ok(committed(&plan, kid))
     }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use keystile_keyring::manifest::{DoneRequest, Origin};
 use keystile_keyring::plan::{Candidate, Context, Impact, Plan, Planned, Request, plan};
-use keystile_keyring::{Kid, ReplicaReport};
-use keystile_store::{Loaded, Store};
+use keystile_keyring::{Kid, Manifest, ReplicaReport};
+use keystile_store::{Loaded, LoadedPublic, Store};
 use keystile_system::{Clock, Entropy};
 use keystile_token::{PrivateKey, kid_of};
 
@@ -107,9 +107,27 @@ impl Operator {
         }
     }
 
-    async fn read(&self, with_key: bool) -> Result<Ready, OperateError> {
+    /// The newest generation with its private keys, unless the store does not follow its witness: then nothing
+    /// may be built on it.
+    pub async fn newest(&self) -> Result<Loaded, OperateError> {
+        let witness = self.store.witness().await?;
         let loaded = self.store.load().await?;
+        in_order(&loaded.manifest, witness.as_ref())?;
+        Ok(loaded)
+    }
+
+    /// The same without private keys.
+    pub async fn newest_public(&self) -> Result<LoadedPublic, OperateError> {
+        let witness = self.store.witness().await?;
+        let loaded = self.store.load_public().await?;
+        in_order(&loaded.manifest, witness.as_ref())?;
+        Ok(loaded)
+    }
+
+    /// Reports are read first: a replica that then is ahead of the store holds what the store has lost.
+    async fn read(&self, with_key: bool) -> Result<Ready, OperateError> {
         let reports = self.store.replicas().await?;
+        let loaded = self.newest().await?;
         let fresh = if with_key { Some(self.make_key()?) } else { None };
         Ok(Ready { loaded, reports, fresh })
     }
@@ -130,6 +148,11 @@ impl Operator {
         let candidate = Candidate { kid: kid_of(&public_key), public_key, origin: Origin::Generated };
         Ok((candidate, private))
     }
+}
+
+/// Refuses a store that went back, or that somebody went on with from a backup.
+fn in_order(manifest: &Manifest, witness: Option<&Manifest>) -> Result<(), OperateError> {
+    manifest.standing(witness).refusal().map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
 /// What is shown of a plan that was committed.

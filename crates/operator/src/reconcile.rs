@@ -7,6 +7,7 @@ use keystile_keyring::report::Presence;
 use keystile_keyring::{Digest, Manifest, ReplicaReport, UnixTime};
 use keystile_store::{Loaded, Mirror};
 
+use crate::commit::Follows;
 use crate::{OperateError, Operator, Outcome, Progress, Rotation};
 
 /// How reconcile goes about it.
@@ -37,8 +38,9 @@ impl Operator {
             did.push(line);
         }
         if let Some((plan, loaded)) = self.repair_due(how.accept, &how.actor, None).await? {
-            did.push(plan.impact.headline.replacen("Would repair", "Repaired", 1));
-            self.write(&plan, loaded.private).await?;
+            let headline = plan.impact.headline.trim_end_matches('.');
+            did.push(headline.replacen("Would repair", "repaired", 1));
+            self.write(&plan, loaded.private, Follows::StoreAndWitness).await?;
             progress.committed(&plan);
         }
         self.do_what_is_due(how, progress, &mut did).await?;
@@ -68,7 +70,8 @@ impl Operator {
         Ok(would)
     }
 
-    /// The repair of a store that went back or lost private keys, if it did. With a `fresh` key, that
+    /// The repair of a store that went back, was gone on with from a backup, or lost private keys, if it did.
+    /// Reports and witness are read first: the store can only be as new as they, or newer. With a `fresh` key, that
     /// one signs from now on: the way out where no private key is left.
     pub(crate) async fn repair_due(
         &self,
@@ -76,18 +79,20 @@ impl Operator {
         actor: &str,
         fresh: Option<&Candidate>,
     ) -> Result<Option<(Plan, Loaded)>, OperateError> {
-        let loaded = self.store.salvage().await?;
+        let reports = self.store.replicas().await?;
         let witness = self.store.witness().await?;
-        let went_back = witness.as_ref().is_some_and(|witness| went_back(&loaded, witness));
+        let loaded = self.store.salvage().await?;
+        let now = self.clock.now();
+        let broken = loaded.manifest.standing(witness.as_ref()).is_broken();
+        let newest = witness.filter(|_| broken).unwrap_or_else(|| loaded.manifest.clone());
         let present: BTreeSet<_> = loaded.private.kids().cloned().collect();
-        let lost = lost_private(&loaded.manifest, &present);
-        if !went_back && !lost {
+        let (manifest, digest) = (&loaded.manifest, loaded.digest);
+        let remains = Remains { manifest, digest, private: &present, accepted, fresh, held: 0 };
+        let held = remains.newest_held(&newest, &reports, now)?;
+        if !broken && held == 0 && !lost_private(manifest, &present) {
             return Ok(None);
         }
-        let newest = witness.filter(|_| went_back).unwrap_or_else(|| loaded.manifest.clone());
-        let remains =
-            Remains { manifest: &loaded.manifest, digest: loaded.digest, private: &present, accepted, fresh };
-        let plan = repair(&remains, &newest, actor, self.clock.now())?;
+        let plan = repair(&Remains { held, ..remains }, &newest, actor, now)?;
         Ok(Some((plan, loaded)))
     }
 
@@ -160,12 +165,6 @@ impl Operator {
         }
         Ok(())
     }
-}
-
-/// Whether the store is not what the witness remembers, and not newer either.
-fn went_back(loaded: &Loaded, witness: &Manifest) -> bool {
-    let (store, remembered) = (loaded.manifest.generation, witness.generation);
-    store < remembered || (store == remembered && loaded.manifest != *witness)
 }
 
 fn lost_private(manifest: &Manifest, present: &BTreeSet<keystile_keyring::Kid>) -> bool {

@@ -6,6 +6,7 @@ use keystile_keyring::Kid;
 use keystile_keyring::plan::{Mode, Plan, Planned, Request, Verb};
 use keystile_token::PrivateKeys;
 
+use crate::commit::Follows;
 use crate::{OperateError, Operator, Outcome, Progress, committed};
 
 /// How often the fleet's reports are read while a rotation waits.
@@ -71,7 +72,7 @@ impl Operator {
         let Some((plan, private, made)) = self.lost_signer_repair(request).await? else {
             return Ok(None);
         };
-        self.write(&plan, private).await?;
+        self.write(&plan, private, Follows::StoreAndWitness).await?;
         progress.committed(&plan);
         Ok(Some(Outcome::Committed(Box::new(committed(&plan, Some(made))))))
     }

@@ -1,7 +1,7 @@
 //! What the operator sees: the keyring, its store and the fleet, as of one moment.
 
 use keystile_keyring::Digest;
-use keystile_keyring::{Manifest, ReplicaReport, UnixTime};
+use keystile_keyring::{Manifest, ReplicaReport, Standing, UnixTime};
 use keystile_store::{Freshness, Mirror};
 
 use crate::{OperateError, Operator};
@@ -21,6 +21,8 @@ pub struct Survey {
     pub reports: Vec<ReplicaReport>,
     /// The newest generation that the witness remembers.
     pub witness: Option<u64>,
+    /// How the store stands to the witness.
+    pub standing: Standing,
     /// The single-key members.
     pub mirror: Mirror,
     /// The store, in a few words.
@@ -30,9 +32,10 @@ pub struct Survey {
 impl Operator {
     /// Looks, touches no private key and changes nothing.
     pub async fn survey(&self) -> Result<Survey, OperateError> {
-        let loaded = self.store.load_public().await?;
         let reports = self.store.replicas().await?;
-        let witness = self.store.witness().await?.map(|manifest| manifest.generation);
+        let witness = self.store.witness().await?;
+        let loaded = self.store.load_public().await?;
+        let standing = loaded.manifest.standing(witness.as_ref());
         let mirror = self.store.mirror().await?;
         Ok(Survey {
             now: self.clock.now(),
@@ -40,7 +43,8 @@ impl Operator {
             digest: loaded.digest,
             freshness: loaded.freshness,
             reports,
-            witness,
+            witness: witness.map(|manifest| manifest.generation),
+            standing,
             mirror,
             store: self.store.describe(),
         })

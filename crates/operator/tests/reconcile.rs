@@ -92,7 +92,7 @@ async fn a_restored_backup_is_repaired_and_keeps_its_revocations() {
     copy(&backup, &ring);
     assert!(world.manifest().await.generation < newest, "the backup is older");
     let did = world.operator.reconcile(&how(), &mut Silent).await.expect("repaired");
-    assert!(did.iter().any(|line| line.contains("Repaired")), "{did:?}");
+    assert!(did.iter().any(|line| line.contains("repaired")), "{did:?}");
     let repaired = world.manifest().await;
     let now = world.clock.now();
     assert!(repaired.generation > newest);

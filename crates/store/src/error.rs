@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use keystile_keyring::manifest::ManifestError;
 use keystile_keyring::plan::Base;
-use keystile_keyring::{Digest, Kid};
+use keystile_keyring::{Digest, Kid, Standing, Undone};
 use keystile_token::KeyError;
 
 use crate::Occupancy;
@@ -181,16 +181,9 @@ pub enum CommitError {
     /// The change does not follow from what it claims to replace: a bug in its maker.
     #[error("the change is not well-formed: {0}")]
     Invalid(String),
-    /// The store is older than its witness: a backup was restored.
-    #[error(
-        "the store is at generation {store}, its witness at {witness}: it went back; run: keystile reconcile"
-    )]
-    WentBack {
-        /// The store's generation.
-        store: u64,
-        /// The witness's generation.
-        witness: u64,
-    },
+    /// The store does not follow its witness: a backup was restored, or somebody went on from one.
+    #[error("nothing was changed: {0}; repair it: keystile reconcile")]
+    Broken(Standing),
     /// The directory is a copy that somebody else keeps up to date, such as a mounted Secret.
     #[error("{place} is a mounted copy; change the Secret that it shows")]
     Copy {
@@ -247,6 +240,14 @@ pub enum StoreError {
         found: Digest,
         /// Digest of what was offered.
         offered: Digest,
+    },
+    /// What is offered does not know what the witness knows to be final.
+    #[error("the witness is not told of generation {offered}: {what}; run: keystile reconcile")]
+    Undoes {
+        /// The generation offered.
+        offered: u64,
+        /// What it does not know.
+        what: Undone,
     },
     /// The witness is not a manifest.
     #[error(

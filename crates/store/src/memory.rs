@@ -143,11 +143,8 @@ impl State {
             }
             _ => {}
         }
-        follows(
-            &commit.manifest,
-            commit.expected,
-            self.witness.as_ref().map_or(0, |witness| witness.generation),
-        )
+        let store = self.newest().ok().map(|(_, manifest, _)| manifest);
+        follows(commit, store.as_ref(), self.witness.as_ref())
     }
 }
 

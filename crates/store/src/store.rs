@@ -140,6 +140,8 @@ pub struct Commit {
     pub manifest: Manifest,
     /// The private key of every key that the manifest calls present. Others are not stored.
     pub private: PrivateKeys,
+    /// Whether it repairs a store that does not follow its witness. Nothing else may be built on such a store.
+    pub repairs: bool,
 }
 
 /// What is found where a keyring is to be created.

@@ -14,7 +14,7 @@ pub enum Remembers {
 }
 
 /// Whether a witness that remembers `known` may be told `offered`. It never goes back, and never
-/// takes another manifest of the generation that it remembers.
+/// takes another manifest of the generation that it remembers, nor one that undoes what it knows to be final.
 pub fn remembers(known: Option<&Manifest>, offered: &Manifest) -> Result<Remembers, StoreError> {
     let Some(known) = known else {
         return Ok(Remembers::Older);
@@ -24,6 +24,9 @@ pub fn remembers(known: Option<&Manifest>, offered: &Manifest) -> Result<Remembe
     }
     if known.generation > offered.generation {
         return Err(StoreError::WitnessAhead { found: known.generation, offered: offered.generation });
+    }
+    if let Some(what) = offered.undoes(known) {
+        return Err(StoreError::Undoes { offered: offered.generation, what });
     }
     if known.generation < offered.generation {
         return Ok(Remembers::Older);

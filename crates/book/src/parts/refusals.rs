@@ -46,6 +46,8 @@ fn remedy(code: Code) -> &'static str {
         Code::ManifestFull => "Shorten the text, or wait and `prune`.",
         Code::NoSigner => "`rotate --emergency` makes a new key.",
         Code::UnknownKeysInStore => "If you trust them: `reconcile --accept DIGEST`.",
+        Code::StoreWentBack | Code::StoreForked => "`reconcile` repairs it.",
+        Code::ReplicaAhead => "Restore the newest backup; if there is none: `reconcile --accept DIGEST`.",
         Code::WouldBreak => "`doctor`; if it finds nothing, this is a defect: report it.",
     }
 }

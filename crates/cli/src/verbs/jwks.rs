@@ -3,6 +3,7 @@
 use keystile_token::{Keyring, public_key_to_pem};
 
 use crate::app::App;
+use crate::change;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -19,7 +20,7 @@ pub(crate) struct Args {
 
 /// Prints every key whose tokens can be good: prepared, active and verify-only.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let loaded = app.store()?.load_public().await.map_err(|error| Failure::of(Exit::Unreachable, &error))?;
+    let loaded = app.operator()?.newest_public().await.map_err(|error| change::failure(&error, app))?;
     let keyring = Keyring::verify_only(loaded.manifest, loaded.digest)
         .map_err(|error| Failure::of(Exit::Unreachable, &error))?;
     let now = app.now();

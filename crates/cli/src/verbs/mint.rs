@@ -7,6 +7,7 @@ use keystile_token::{BootstrapMethod, Keyring, Minted, SandboxGrant, SandboxId};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::change;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
@@ -49,7 +50,7 @@ struct Report<'a> {
 
 /// Mints the token.
 pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
-    let loaded = app.store()?.load().await.map_err(|error| Failure::of(Exit::Unreachable, &error))?;
+    let loaded = app.operator()?.newest().await.map_err(|error| change::failure(&error, app))?;
     let keyring = Keyring::open(loaded.manifest, loaded.digest, loaded.private)
         .map_err(|error| Failure::of(Exit::Unreachable, &error))?;
     let now = app.now();

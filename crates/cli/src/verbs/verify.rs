@@ -5,6 +5,7 @@ use keystile_token::{Keyring, Rejection, Signature, Verdict};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::change;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
@@ -63,7 +64,7 @@ struct Report {
 /// Verifies the token.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let token = input::token(app, &args.token)?;
-    let loaded = app.store()?.load_public().await.map_err(|error| Failure::of(Exit::Unreachable, &error))?;
+    let loaded = app.operator()?.newest_public().await.map_err(|error| change::failure(&error, app))?;
     let keyring = Keyring::verify_only(loaded.manifest, loaded.digest)
         .map_err(|error| Failure::of(Exit::Unreachable, &error))?;
     let verdict = keyring.verify(&token, app.now());

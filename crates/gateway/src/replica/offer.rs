@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use keystile_keyring::manifest::End;
-use keystile_keyring::{Digest, Kid, Manifest, UnixTime};
+use keystile_keyring::{Digest, Kid, Manifest, Standing, Undone, UnixTime};
 
 /// A generation that the replica holds, or that was read.
 #[derive(Clone, Copy)]
@@ -41,25 +40,26 @@ pub enum Fault {
         /// The number.
         generation: u64,
     },
-    /// The store is older than its witness: a backup was restored.
-    #[error(
-        "the store is at generation {store}, its witness at {witness}: it went back; run: keystile reconcile"
-    )]
-    BehindWitness {
-        /// The store's.
-        store: u64,
-        /// The witness's.
-        witness: u64,
+    /// The store offers a newer generation that undoes what is final in the one held.
+    #[error("generation {offered} of the store does not follow the one held: {what}; {}", remedy(.what))]
+    Undoes {
+        /// What was offered.
+        offered: u64,
+        /// What it undoes.
+        what: Undone,
     },
-    /// Store and witness hold different contents under the same number.
-    #[error(
-        "the keyring has forked: store and witness differ at generation {generation}; \
-         find out who wrote them, then run: keystile reconcile"
-    )]
-    ForkedFromWitness {
-        /// The number.
-        generation: u64,
-    },
+    /// The store does not follow its witness: a backup was restored, or somebody went on from one.
+    #[error("{0}; run: keystile reconcile")]
+    Broken(Standing),
+}
+
+fn remedy(what: &Undone) -> String {
+    match what {
+        Undone::Revocation(kid) => format!("revoke it there too: keystile revoke {kid}"),
+        Undone::LineageFloor(_) => {
+            "repeat the revocation there: keystile revoke KID --descendants".to_owned()
+        }
+    }
 }
 
 /// What to do with an offer.
@@ -88,11 +88,16 @@ pub(crate) fn weigh(
         fault: Some(fault),
     };
     let number = offered.number();
-    let behind = witness.map(|witness| witness.generation).filter(|ahead| *ahead > number);
-    if witness.is_some_and(|witness| witness.generation == number && witness != offered.manifest) {
-        return keep(Fault::ForkedFromWitness { generation: number });
+    let standing = offered.manifest.standing(witness);
+    if matches!(standing, Standing::Forked { .. } | Standing::Undoes { .. }) {
+        return keep(Fault::Broken(standing));
     }
-    let fault = behind.map(|witness| Fault::BehindWitness { store: number, witness });
+    if let Some(what) =
+        held.and_then(|held| offered.manifest.undoes(held.manifest)).filter(|_| newer(held, number))
+    {
+        return keep(Fault::Undoes { offered: number, what });
+    }
+    let fault = standing.is_broken().then_some(Fault::Broken(standing));
     let confirms = fault.is_none();
     match held {
         Some(held) if number < held.number() => {
@@ -108,8 +113,12 @@ pub(crate) fn weigh(
     }
 }
 
-/// What a witness that is newer than the keyring held forbids: a revocation reaches a replica even
-/// where the store that should bring it went back (I8).
+fn newer(held: Option<Generation<'_>>, offered: u64) -> bool {
+    held.is_some_and(|held| offered > held.number())
+}
+
+/// What a witness forbids that the keyring held does not: a revocation reaches a replica even where the store
+/// that should bring it went back (I8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overrule {
     pub(crate) revoked: BTreeSet<Kid>,
@@ -118,15 +127,12 @@ pub(crate) struct Overrule {
 
 impl Overrule {
     pub(crate) fn by(witness: Option<&Manifest>, held: &Manifest) -> Self {
-        let Some(witness) = witness.filter(|witness| witness.generation > held.generation) else {
+        let Some(witness) = witness else {
             return Self::default();
         };
-        let keys = witness.keys.iter().filter(|key| key.revoked.is_some()).map(|key| &key.kid);
-        let gone =
-            witness.tombstones.iter().filter(|stone| stone.end == End::Revoked).map(|stone| &stone.kid);
         let held_good = |kid: &&Kid| held.key(kid).is_some_and(|key| key.revoked.is_none());
         Self {
-            revoked: keys.chain(gone).filter(held_good).cloned().collect(),
+            revoked: witness.revoked_kids().filter(held_good).cloned().collect(),
             lineage_floor: witness
                 .lineage_floor
                 .filter(|floor| held.lineage_floor.is_none_or(|held| held < *floor)),
@@ -198,9 +204,11 @@ mod tests {
         assert!(weighed(None, MINE, Some(MINE)).take);
         assert!(weighed(None, MINE, Some((4, 1))).take, "the last change was cut off before the witness");
         let behind = weighed(None, MINE, Some((6, 1)));
-        assert_eq!((behind.take, behind.fault), (false, Some(Fault::BehindWitness { store: 5, witness: 6 })));
+        let went_back = Fault::Broken(Standing::Behind { store: 5, witness: 6 });
+        assert_eq!((behind.take, behind.fault), (false, Some(went_back)));
         let forked = weighed(None, MINE, Some((5, 2)));
-        assert_eq!((forked.take, forked.fault), (false, Some(Fault::ForkedFromWitness { generation: 5 })));
+        let broken = Fault::Broken(Standing::Forked { generation: 5 });
+        assert_eq!((forked.take, forked.fault), (false, Some(broken)));
     }
 
     #[test]
@@ -216,7 +224,23 @@ mod tests {
     }
 
     #[test]
-    fn i8_only_what_a_newer_witness_revoked_and_the_replica_holds_is_overruled() {
+    fn i8_a_higher_number_does_not_bring_a_revoked_key_back() {
+        let mut held = manifest(5, 1);
+        held.keys[0].revoked = Some(Revoked { at: UnixTime(2000), reason: "stolen".to_owned() });
+        let offered = manifest(6, 1);
+        let what = Undone::Revocation(Kid::new("a").expect("a kid"));
+        let live = weigh(Some(generation(&held)), generation(&offered), None);
+        assert_eq!((live.take, live.fault), (false, Some(Fault::Undoes { offered: 6, what: what.clone() })));
+        let fresh = weigh(None, generation(&offered), Some(&held));
+        let broken = Fault::Broken(Standing::Undoes { store: 6, what });
+        assert_eq!((fresh.take, fresh.fault), (false, Some(broken)));
+        let mut aware = offered.clone();
+        aware.keys[0].revoked.clone_from(&held.keys[0].revoked);
+        assert!(weigh(Some(generation(&held)), generation(&aware), Some(&held)).take);
+    }
+
+    #[test]
+    fn i8_only_what_the_witness_revoked_and_the_replica_holds_is_overruled() {
         let held = manifest(5, 1);
         let mut witness = manifest(6, 1);
         assert_eq!(Overrule::by(Some(&witness), &held), Overrule::default());
@@ -230,8 +254,8 @@ mod tests {
         aware.keys[0].revoked = Some(revoked);
         aware.lineage_floor = Some(UnixTime(1500));
         assert_eq!(Overrule::by(Some(&witness), &aware), Overrule::default(), "it knows already");
-        witness.generation = 5;
-        assert_eq!(Overrule::by(Some(&witness), &held), Overrule::default(), "not a newer one");
+        witness.generation = 4;
+        assert_eq!(Overrule::by(Some(&witness), &held), overrule, "final, whatever the number");
         assert_eq!(Overrule::by(None, &held), Overrule::default());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keystile_keyring::{Manifest, ReplicaReport};
+use keystile_keyring::{Manifest, ReplicaReport, Standing};
 use keystile_store::{LoadError, LoadedPublic, Store, StoreError};
 use keystile_system::Clock;
 use keystile_token::{Keyring, KeyringError};
@@ -35,8 +35,8 @@ impl ReadError {
             Self::Witness(_) => "witness",
             Self::Keyring(_) => "keyring",
             Self::Fault(Fault::Regression { .. }) => "regression",
-            Self::Fault(Fault::BehindWitness { .. }) => "behind-witness",
-            Self::Fault(Fault::Forked { .. } | Fault::ForkedFromWitness { .. }) => "forked",
+            Self::Fault(Fault::Broken(Standing::Behind { .. })) => "behind-witness",
+            Self::Fault(Fault::Forked { .. } | Fault::Undoes { .. } | Fault::Broken(_)) => "forked",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A plan in the making: the next manifest, and the rules that every verb shares.
 
 use crate::check;
-use crate::ident::{Kid, RequestId};
+use crate::ident::{Digest, Kid, RequestId};
 use crate::manifest::{Activation, Change, DoneRequest, Key, Manifest, limits};
 use crate::plan::room::{fit, short};
 use crate::plan::windows::{bound, raise_lifetime};
@@ -39,6 +39,7 @@ impl<'a> Draft<'a> {
         short("the actor", &request.actor)?;
         request.reason.as_ref().map_or(Ok(()), |reason| short("the reason", reason))?;
         let now = not_before(before, context.now)?;
+        no_replica_ahead(before, context, now)?;
         if !request.verb.is_urgent() {
             clocks_agree(before, context)?;
         }
@@ -175,6 +176,41 @@ pub(super) fn not_before(manifest: &Manifest, now: UnixTime) -> Result<UnixTime,
         format!("the last change lies {} after this clock; max_skew is {}", in_words(ahead), in_words(skew)),
         "set this machine's clock right, then run the command again",
     ))
+}
+
+/// Refuses while a live replica holds a newer generation: it would load nothing that is committed here.
+fn no_replica_ahead(before: &Manifest, context: &Context<'_>, now: UnixTime) -> Result<(), Refusal> {
+    match newest_held(before, context.reports, now).filter(|ahead| ahead.generation > before.generation) {
+        None => Ok(()),
+        Some(ahead) => Err(replica_ahead(ahead, before.generation, context.digest)),
+    }
+}
+
+/// The report of the live replica that holds the newest generation.
+pub(super) fn newest_held<'a>(
+    manifest: &Manifest,
+    reports: &'a [ReplicaReport],
+    now: UnixTime,
+) -> Option<&'a ReplicaReport> {
+    let maxima = manifest.maxima(now);
+    let live = reports.iter().filter(|report| report.presence(now, maxima) == Presence::Live);
+    live.max_by_key(|report| report.generation)
+}
+
+/// A replica holds more than anything that is left: only the operator can give that up.
+pub(super) fn replica_ahead(ahead: &ReplicaReport, store: u64, digest: Digest) -> Refusal {
+    Refusal::new(
+        Code::ReplicaAhead,
+        format!(
+            "replica {} holds generation {}, the store {store}: an old backup was restored, and replicas load nothing \
+             older than what they hold",
+            ahead.replica, ahead.generation
+        ),
+        format!(
+            "restore the newest backup of store and witness; if there is none, go on from this one and lose what came \
+             after it: keystile reconcile --accept {digest}"
+        ),
+    )
 }
 
 /// Refuses while a live replica's clock and this one, or the store's, differ by more than policy

@@ -1,4 +1,4 @@
-//! Repair of a store that went back: a backup was restored, a Secret was put back.
+//! Repair of a store that went back, or that somebody went on with from a backup.
 //!
 //! The witness knows better. One new generation follows both, in which every public key that is
 //! neither revoked nor retired verifies again.
@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use crate::check;
 use crate::ident::{Digest, Kid};
 use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, Revoked, Tombstone, limits};
-use crate::plan::draft::{not_before, would_break};
+use crate::plan::draft::{newest_held, not_before, replica_ahead, would_break};
 use crate::plan::room::{fit, new_key, trim_tombstones};
 use crate::plan::windows::{bound, ending, raise_lifetime};
 use crate::plan::{Base, Candidate, Impact, Plan, Step, impact};
 use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
+use crate::report::ReplicaReport;
+use crate::standing::Standing;
 use crate::state::KeyState;
 use crate::time::UnixTime;
 
@@ -30,6 +32,26 @@ pub struct Remains<'a> {
     pub accepted: Option<Digest>,
     /// A fresh key that is to sign: what `rotate --emergency` brings.
     pub fresh: Option<&'a Candidate>,
+    /// The newest generation that a live replica holds; 0 if none does. Only a higher one reaches it.
+    pub held: u64,
+}
+
+impl Remains<'_> {
+    /// The newest generation that a live replica holds, if it is newer than all that is left. It is given up
+    /// only where the operator has accepted this store, or makes a fresh key whatever the state.
+    pub fn newest_held(
+        &self,
+        witness: &Manifest,
+        reports: &[ReplicaReport],
+        now: UnixTime,
+    ) -> Result<u64, Refusal> {
+        let known = self.manifest.generation.max(witness.generation);
+        match newest_held(self.manifest, reports, now).filter(|ahead| ahead.generation > known) {
+            None => Ok(0),
+            Some(ahead) if self.accepted == Some(self.digest) || self.fresh.is_some() => Ok(ahead.generation),
+            Some(ahead) => Err(replica_ahead(ahead, known, self.digest)),
+        }
+    }
 }
 
 /// The generation that follows both the store's and the witness's.
@@ -42,7 +64,7 @@ pub fn repair(
     let store = remains.manifest;
     let now = not_before(store, now)?.max(not_before(witness, now)?);
     let mut next = witness.clone();
-    next.generation = witness.generation.max(store.generation).saturating_add(1);
+    next.generation = witness.generation.max(store.generation).max(remains.held).saturating_add(1);
     next.previous = Some(remains.digest);
     next.lineage_floor = next.lineage_floor.max(store.lineage_floor);
     keep_revocations(&mut next, store, now);
@@ -61,12 +83,12 @@ pub fn repair(
         at: now,
         verb: "reconcile".to_owned(),
         actor: actor.to_owned(),
-        reason: Some(format!("the store went back to generation {}", remains.manifest.generation)),
+        reason: Some(found(remains, witness)),
         request_id: None,
     });
     fit(&mut next)?;
     check::postcondition(&next, now).map_err(|violation| would_break(&violation))?;
-    let impact = statement(remains.manifest, witness, &next, &signer, now);
+    let impact = statement(remains, witness, &next, &signer, now);
     let base = Base { generation: remains.manifest.generation, digest: remains.digest };
     Ok(Plan {
         verb: "reconcile",
@@ -236,12 +258,26 @@ fn bound_unknown(next: &mut Manifest, store: &Manifest, witness: &Manifest, maxi
     }
 }
 
-fn statement(store: &Manifest, witness: &Manifest, next: &Manifest, signer: &Kid, now: UnixTime) -> Impact {
-    let found = if store == witness {
-        "the store lost private keys".to_owned()
-    } else {
-        format!("the store is at generation {}, the witness saw {}", store.generation, witness.generation)
-    };
+/// What is to be repaired.
+fn found(remains: &Remains<'_>, witness: &Manifest) -> String {
+    let store = remains.manifest.generation;
+    if remains.held > store.max(witness.generation) {
+        return format!("replicas hold generation {}, the store {store}", remains.held);
+    }
+    match remains.manifest.standing(Some(witness)) {
+        Standing::InStep => "the store lost private keys".to_owned(),
+        standing => standing.to_string(),
+    }
+}
+
+fn statement(
+    remains: &Remains<'_>,
+    witness: &Manifest,
+    next: &Manifest,
+    signer: &Kid,
+    now: UnixTime,
+) -> Impact {
+    let found = found(remains, witness);
     let verifying = next.keys.iter().filter(|key| next.state_of(key, now).published()).count() as u64;
     let verify = impact::count(verifying, "key verifies", "keys verify");
     let lost = next.keys.iter().filter(|key| key.private == PrivateState::DestroyedAt(now));
@@ -249,6 +285,14 @@ fn statement(store: &Manifest, witness: &Manifest, next: &Manifest, signer: &Kid
     let mut warnings = Vec::new();
     if !lost.is_empty() {
         warnings.push(format!("Lost private keys, never to sign again: {}.", lost.join(", ")));
+    }
+    let known = remains.manifest.generation.max(witness.generation);
+    if remains.held > known {
+        warnings.push(format!(
+            "What generations {} to {} changed is lost: tokens of keys made there are refused.",
+            known.saturating_add(1),
+            remains.held
+        ));
     }
     Impact {
         headline: format!("Would repair keyring {}: {found}.", next.gateway_id),

@@ -223,6 +223,7 @@ impl Life {
             private: &private,
             accepted: None,
             fresh: None,
+            held: 0,
         };
         let now = self.world.clock(0);
         let plan = match repair(&remains, witness, "olga", now) {

@@ -77,6 +77,8 @@ macro_rules! conformance_tests {
             the_witness_takes_no_other_manifest_of_its_generation,
             t06_a_place_that_its_witness_remembers_is_not_empty,
             a_store_that_went_back_takes_only_what_follows_its_witness,
+            i8_a_forked_store_takes_only_a_repair,
+            i8_the_witness_never_forgets_a_revocation,
             the_mirror_shows_the_key_that_signs,
             the_mirror_shows_the_next_key_within_its_lead,
             a_stale_mirror_is_told_and_repaired,

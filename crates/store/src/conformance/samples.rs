@@ -92,6 +92,12 @@ impl Sample {
         self.note("test");
     }
 
+    /// The same under another number.
+    pub fn number(&mut self, generation: u64) {
+        self.manifest.generation = generation;
+        self.manifest.history.last_mut().unwrap().generation = generation;
+    }
+
     /// The next generation: a fresh key signs from `from` on, the last one no more.
     pub fn rotated(&mut self, from: UnixTime) -> Kid {
         let private = PrivateKey::generate(&SystemEntropy).unwrap();
@@ -166,12 +172,17 @@ impl Sample {
 
     /// The change that makes this the first generation.
     pub fn first(&self) -> Commit {
-        Commit { expected: None, manifest: self.manifest.clone(), private: self.private() }
+        Commit { expected: None, manifest: self.manifest.clone(), private: self.private(), repairs: false }
     }
 
     /// The change that puts this in the place of `base`.
     pub fn on(&self, base: Base) -> Commit {
-        Commit { expected: Some(base), manifest: self.manifest.clone(), private: self.private() }
+        Commit {
+            expected: Some(base),
+            manifest: self.manifest.clone(),
+            private: self.private(),
+            repairs: false,
+        }
     }
 
     /// Commits it as the first generation.

@@ -1,7 +1,10 @@
 //! The witness, and the mirror: what is kept beside the generations.
 
 use super::{Place, START, Sample};
-use crate::{CommitError, LoadError, Mirror, Occupancy, StoreError};
+use keystile_keyring::Standing;
+use keystile_keyring::manifest::Revoked;
+
+use crate::{Commit, CommitError, LoadError, Mirror, Occupancy, StoreError};
 
 /// Its manifest is the last that it was told.
 pub async fn the_witness_remembers_the_newest(place: &impl Place) {
@@ -68,11 +71,58 @@ pub async fn a_store_that_went_back_takes_only_what_follows_its_witness(place: &
     let base = sample.base();
     sample.bump();
     let error = store.compare_and_swap(sample.on(base)).await.unwrap_err();
-    assert!(matches!(error, CommitError::WentBack { store: 1, witness: 5 }), "{error}");
-    sample.manifest.generation = 6;
-    sample.manifest.history.last_mut().unwrap().generation = 6;
-    store.compare_and_swap(sample.on(base)).await.unwrap();
+    assert!(matches!(error, CommitError::Broken(Standing::Behind { store: 1, witness: 5 })), "{error}");
+    sample.number(6);
+    let error = store.compare_and_swap(sample.on(base)).await.unwrap_err();
+    assert!(matches!(error, CommitError::Broken(_)), "only a repair: {error}");
+    store.compare_and_swap(Commit { repairs: true, ..sample.on(base) }).await.unwrap();
     assert_eq!(store.load().await.unwrap().base(), sample.base());
+}
+
+/// I8: where somebody went on from a backup, numbers say nothing.
+pub async fn i8_a_forked_store_takes_only_a_repair(place: &impl Place) {
+    let store = place.open();
+    let mut sample = Sample::new();
+    sample.create(&*store).await;
+    let mut other = sample.manifest.clone();
+    other.policy.leeway += 1;
+    store.write_witness(&other).await.unwrap();
+    let base = sample.base();
+    sample.bump();
+    let error = store.compare_and_swap(sample.on(base)).await.unwrap_err();
+    let forked = CommitError::Broken(Standing::Forked { generation: 1 });
+    assert_eq!(error.to_string(), forked.to_string());
+    assert_eq!(store.load().await.unwrap().base(), base);
+    sample.number(7);
+    store
+        .compare_and_swap(Commit { repairs: true, ..sample.on(base) })
+        .await
+        .expect("a repair may jump ahead");
+    store.write_witness(&sample.manifest).await.unwrap();
+}
+
+/// I8: what the witness knows to be revoked stays revoked, whatever the number of what it is told.
+pub async fn i8_the_witness_never_forgets_a_revocation(place: &impl Place) {
+    let store = place.open();
+    let mut sample = Sample::new();
+    sample.create(&*store).await;
+    let mut revoked = sample.manifest.clone();
+    let kid = sample.signer();
+    let key = revoked.keys.iter_mut().find(|key| key.kid == kid).unwrap();
+    key.revoked = Some(Revoked { at: START, reason: "stolen".to_owned() });
+    store.write_witness(&revoked).await.unwrap();
+    let base = sample.base();
+    sample.bump();
+    sample.number(9);
+    let error = store.write_witness(&sample.manifest).await.unwrap_err();
+    assert!(matches!(error, StoreError::Undoes { offered: 9, .. }), "{error}");
+    for repairs in [false, true] {
+        let error = store.compare_and_swap(Commit { repairs, ..sample.on(base) }).await.unwrap_err();
+        let refused = matches!(error, CommitError::Broken(_) | CommitError::Invalid(_));
+        assert!(refused, "{error}");
+    }
+    assert_eq!(store.witness().await.unwrap(), Some(revoked));
+    assert_eq!(store.load().await.unwrap().base(), base);
 }
 
 /// A single-key gateway that starts now signs with the key that signs.

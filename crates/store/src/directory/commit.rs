@@ -34,7 +34,7 @@ pub(super) fn compare_and_swap(root: &Root, commit: &Commit) -> Result<Digest, C
         Lock::acquire(&place, &format!("committing generation {}", image.generation), root.lock_wait)?;
     let ground = survey(root, &place, commit)?;
     let remembered = witness::read(root).map_err(CommitError::Witness)?;
-    follows(&commit.manifest, commit.expected, remembered.map_or(0, |manifest| manifest.generation))?;
+    follows(commit, ground.manifest(), remembered.as_ref())?;
     witness::writable(root)?;
     // Nothing was touched so far.
     match ground {
@@ -54,6 +54,15 @@ enum Ground {
     KeySet,
     /// The generation that it was made from.
     Base(Box<Manifest>),
+}
+
+impl Ground {
+    fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Self::Base(manifest) => Some(manifest),
+            Self::Unused | Self::KeySet => None,
+        }
+    }
 }
 
 /// Whether what is there is what `commit` was made from.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use keystile_keyring::Standing;
 use keystile_store::{Freshness, LoadedPublic, Mirror, Store};
 
 use super::Check;
@@ -82,30 +83,20 @@ async fn mirror(store: &dyn Store) -> Check {
 async fn witness(store: &dyn Store, loaded: &LoadedPublic) -> Check {
     let (held, generation) = (&loaded.manifest, loaded.manifest.generation);
     match store.witness().await {
-        Ok(Some(witness)) if witness == *held => {
-            Check::ok("witness", format!("remembers generation {generation}"))
-        }
-        Ok(Some(witness)) if witness.generation < generation => Check::warn(
-            "witness",
-            format!("remembers generation {}, the store holds {generation}", witness.generation),
-            "keystile reconcile",
-        ),
-        Ok(Some(witness)) => {
-            Check::fail("witness", went_back(witness.generation, generation), "repair it: keystile reconcile")
-        }
+        Ok(Some(witness)) => match held.standing(Some(&witness)) {
+            Standing::InStep => Check::ok("witness", format!("remembers generation {generation}")),
+            Standing::Ahead => Check::warn(
+                "witness",
+                format!("remembers generation {}, the store holds {generation}", witness.generation),
+                "keystile reconcile",
+            ),
+            broken => Check::fail("witness", broken.to_string(), "repair it: keystile reconcile"),
+        },
         Ok(None) => Check::warn(
             "witness",
             "there is none: a restored backup could not be recognised",
             "keystile reconcile",
         ),
         Err(error) => Check::error("witness", &error),
-    }
-}
-
-fn went_back(witness: u64, store: u64) -> String {
-    if witness == store {
-        format!("remembers another generation {witness} than the store holds: they have forked")
-    } else {
-        format!("remembers generation {witness}, the store holds {store}: it went back")
     }
 }

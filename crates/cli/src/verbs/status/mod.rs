@@ -103,21 +103,14 @@ fn all_problems(survey: &Survey) -> Vec<Problem> {
             "write them anew: keystile reconcile",
         )),
     }
-    match survey.witness {
-        Some(generation) if generation == survey.manifest.generation => {}
-        Some(generation) if generation > survey.manifest.generation => all.push(Problem::fail(
-            "store-went-back",
-            format!(
-                "the witness remembers generation {generation}, the store holds {}",
-                survey.manifest.generation
-            ),
-            "repair it: keystile reconcile",
-        )),
-        _ => all.push(Problem::warn(
+    if let Some(refusal) = survey.standing.refusal() {
+        all.push(Problem::fail(refusal.code.as_str(), refusal.found, refusal.remedy));
+    } else if survey.witness != Some(survey.manifest.generation) {
+        all.push(Problem::warn(
             "witness-behind",
             "the witness does not remember the newest generation",
             "tell it: keystile reconcile",
-        )),
+        ));
     }
     if survey.freshness == Freshness::Asserted {
         all.push(Problem::warn(
