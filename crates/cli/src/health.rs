@@ -152,6 +152,9 @@ fn gate(manifest: &Manifest, reports: &[ReplicaReport], now: UnixTime) -> Option
 fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: UnixTime) -> Vec<Problem> {
     let name = &report.replica;
     let mut problems = Vec::new();
+    if let Condition::Unreadable(why) = &report.condition {
+        return vec![unreadable(manifest, report, why, now)];
+    }
     match report.presence(now, manifest.maxima(now)) {
         Presence::Live => {}
         Presence::Withdrawn(_) => return problems,
@@ -208,6 +211,21 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
         ));
     }
     problems
+}
+
+/// A report that nobody can read may be of a replica that has not loaded the newest generation.
+fn unreadable(manifest: &Manifest, report: &ReplicaReport, why: &str, now: UnixTime) -> Problem {
+    let maxima = manifest.maxima(now);
+    let counts_until = report.reported_at.plus(maxima.staleness + maxima.skew);
+    let held_up = match counts_until.0.checked_sub(now.0) {
+        Some(left) => format!("; it holds up rotations for {} yet", in_words(left)),
+        None => String::new(),
+    };
+    Problem::fail(
+        "report-unreadable",
+        format!("the report {} cannot be read: {why}{held_up}", report.replica),
+        "the replica that owns it writes it anew; if none does, remove it from replicas/ in the store",
+    )
 }
 
 /// The first few of many names.
@@ -297,6 +315,17 @@ mod tests {
         assert_eq!(codes(&keyring(), &[off], BEGAN), ["clock-skew"]);
         let within = ReplicaReport { clock_offset: Some(30), ..replica(1, BEGAN) };
         assert_eq!(codes(&keyring(), &[within], BEGAN), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_read_is_named_with_how_long_it_counts() {
+        let unread = ReplicaReport::unreadable("gateway-1.json", BEGAN, "cut off");
+        let problem = |now| problems(&keyring(), DIGEST, std::slice::from_ref(&unread), now).remove(0);
+        let now = problem(BEGAN.plus(30));
+        assert_eq!((now.code, now.severity), ("report-unreadable", Severity::Fail));
+        let found = "the report gateway-1.json cannot be read: cut off; it holds up rotations for 5 min yet";
+        assert_eq!(now.found, found);
+        assert!(!problem(BEGAN.plus(331)).found.contains("holds up"));
     }
 
     #[test]

@@ -149,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn i2_a_report_that_cannot_be_read_holds_it_up() {
+        let unread = ReplicaReport::unreadable("gateway-1.json", at(2003), "cut off");
+        let behind = names(&["gateway-1.json"]);
+        let reports = [holder("gateway-0", 2050), unread];
+        assert_eq!(gate(&reports, 2058), Gate::Replicas { behind, live: 2 });
+        let since_it_counts_no_more = Gate::Caches { until: at(2098), since: at(2058), live: 1 };
+        assert_eq!(gate(&reports, 2059), since_it_counts_no_more);
+    }
+
+    #[test]
     fn offline_no_report_is_no_refusal_and_caches_are_awaited_all_the_same() {
         let offline = |now| ring().gate(&operation(), &[], Fleet::Offline, at(now));
         assert_eq!(offline(2039), Gate::Caches { until: at(2040), since: at(2000), live: 0 });

@@ -139,6 +139,13 @@ impl Kid {
     }
 }
 
+impl ReplicaId {
+    /// Stands for a replica whose name is not known.
+    pub(crate) fn unnamed() -> Self {
+        Self("unnamed".to_owned())
+    }
+}
+
 impl GatewayId {
     /// The value of `iss` and `aud` in the tokens of this gateway identity.
     pub fn issuer(&self) -> String {

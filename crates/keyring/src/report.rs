@@ -53,6 +53,9 @@ pub enum Condition {
     Ready,
     /// Serves from the last good keyring: the reason why it holds no newer one.
     Degraded(String),
+    /// Nobody knows: what stands where a report should cannot be read, and why. Never stored.
+    #[serde(skip)]
+    Unreadable(String),
 }
 
 /// What a replica says of one key.
@@ -116,6 +119,29 @@ pub enum Presence {
 }
 
 impl ReplicaReport {
+    /// What stands in for a report that cannot be read: a replica that holds nothing, as far as anybody knows.
+    /// So it holds up the gate until it is older than any live replica's report (I2). `name` is made fit to
+    /// print.
+    pub fn unreadable(name: &str, written_at: UnixTime, why: &str) -> Self {
+        let plain = |char: char| if char.is_ascii_graphic() { char } else { '_' };
+        let name: String = name.chars().take(ReplicaId::MAX).map(plain).collect();
+        let mut why = why.to_owned();
+        tidy(&mut why, 512);
+        Self {
+            replica: ReplicaId::new(name).unwrap_or_else(|_| ReplicaId::unnamed()),
+            build: String::new(),
+            started_at: written_at,
+            reported_at: written_at,
+            generation: 0,
+            digest: None,
+            condition: Condition::Unreadable(why),
+            confirmed_at: None,
+            keys: Vec::new(),
+            withdrawn_at: None,
+            clock_offset: None,
+        }
+    }
+
     /// Reads a stored report. Its texts are cut to their limits and made safe to print, not refused:
     /// a replica that says too much still counts.
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
@@ -215,6 +241,16 @@ mod tests {
         assert_eq!(read.keys[0].usage.never_expires[3], "sandbox-3?");
         assert_eq!(read.keys[0].usage.methods.len(), KeyUsage::METHODS);
         assert!(read.keys[0].usage.methods.contains_key("method 0?"));
+    }
+
+    #[test]
+    fn i2_a_report_that_cannot_be_read_counts_as_a_replica_without_keys() {
+        let unread = ReplicaReport::unreadable("gate\nway\u{1b}.json", UnixTime(100), "cut off\n");
+        assert_eq!(unread.replica.as_str(), "gate_way_.json");
+        assert_eq!(unread.condition, Condition::Unreadable("cut off?".to_owned()));
+        assert_eq!(unread.presence(UnixTime(430), MAXIMA), Presence::Live);
+        assert_eq!(unread.presence(UnixTime(431), MAXIMA), Presence::Lost(UnixTime(430)));
+        assert_eq!(ReplicaReport::unreadable("", UnixTime(1), "").replica.as_str(), "unnamed");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use keystile_keyring::plan::{Candidate, Due, Plan, Remains, Request, Verb, due, repair};
-use keystile_keyring::report::Presence;
+use keystile_keyring::report::{Condition, Presence};
 use keystile_keyring::{Digest, Manifest, ReplicaReport, UnixTime};
 use keystile_store::{Loaded, Mirror};
 
@@ -174,6 +174,9 @@ fn lost_private(manifest: &Manifest, present: &BTreeSet<keystile_keyring::Kid>) 
 }
 
 fn long_gone(report: &ReplicaReport, manifest: &Manifest, now: UnixTime) -> bool {
+    if matches!(report.condition, Condition::Unreadable(_)) {
+        return false;
+    }
     let left = match report.presence(now, manifest.maxima(now)) {
         Presence::Live => return false,
         Presence::Withdrawn(at) | Presence::Lost(at) => at,

@@ -1,6 +1,6 @@
 //! The members of a stored generation: flat names, the same in a directory and in a Kubernetes Secret.
 
-use keystile_keyring::{Kid, ReplicaId};
+use keystile_keyring::{Kid, ReplicaId, ReplicaReport, UnixTime};
 
 /// The manifest.
 pub const MANIFEST: &str = "keyring.json";
@@ -48,6 +48,13 @@ pub fn is_private_key(name: &str) -> bool {
 /// The file that holds the report of `replica`.
 pub fn report(replica: &ReplicaId) -> String {
     member("", replica.as_str(), ".json")
+}
+
+/// What stands in for the reports that are not read where `found` are there.
+pub(crate) fn beyond_the_limit(found: usize, now: UnixTime) -> Option<ReplicaReport> {
+    let more = found.checked_sub(limits::REPORTS).filter(|more| *more > 0)?;
+    let why = format!("{found} reports are there, and {} are read", limits::REPORTS);
+    Some(ReplicaReport::unreadable(&format!("{more}-more"), now, &why))
 }
 
 #[cfg(test)]

@@ -221,7 +221,10 @@ impl Store for MemoryStore {
     }
 
     async fn replicas(&self) -> Result<Vec<ReplicaReport>, StoreError> {
-        Ok(self.state().reports.values().take(limits::REPORTS).cloned().collect())
+        let now = self.clock.now();
+        let state = self.state();
+        let read = state.reports.values().take(limits::REPORTS).cloned();
+        Ok(read.chain(members::beyond_the_limit(state.reports.len(), now)).collect())
     }
 
     async fn forget(&self, replica: &ReplicaId) -> Result<(), StoreError> {

@@ -39,7 +39,8 @@ pub trait Store: Send + Sync + 'static {
     async fn report(&self, report: &ReplicaReport) -> Result<(), StoreError>;
 
     /// Every report there is, old and withdrawn ones included, with `clock_offset` where the store
-    /// can tell. What is not a report is skipped with a warning in the log.
+    /// can tell. For each that cannot be read, or is one too many, there is
+    /// [`ReplicaReport::unreadable`]: nobody may take it for the consent of a replica.
     async fn replicas(&self) -> Result<Vec<ReplicaReport>, StoreError>;
 
     /// Removes a replica's report, if there is one.

@@ -13,6 +13,8 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::steps::{Call, Steps};
+use keystile_keyring::UnixTime;
+
 use crate::FileError;
 
 /// Permission bits of directories.
@@ -102,6 +104,12 @@ impl Place {
     /// Which directory `name` leads to at this moment; `None` if to none.
     pub(super) fn identity_of(&self, name: &str) -> Result<Option<Identity>, FileError> {
         Ok(self.stat(name, AtFlags::empty())?.map(|stat| Identity::of(&stat)))
+    }
+
+    /// When an entry was last written, by the file system's clock; `None` if there is no such entry.
+    pub(super) fn modified(&self, name: &str) -> Result<Option<UnixTime>, FileError> {
+        let stat = self.stat(name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(stat.map(|stat| UnixTime(u64::try_from(stat.st_mtime).unwrap_or_default())))
     }
 
     /// Whether there is anything of that name, a dangling link included.

@@ -56,23 +56,20 @@ pub(super) fn read(root: &Root) -> Result<Vec<ReplicaReport>, StoreError> {
     }
     let place = place.enter(REPLICAS)?;
     let names: Vec<_> = place.names()?.into_iter().filter(|name| !name.starts_with('.')).collect();
-    if names.len() > limits::REPORTS {
-        tracing::warn!(
-            found = names.len(),
-            read = limits::REPORTS,
-            "too many replica reports: some are not read"
-        );
-    }
+    let now = root.clock.now();
     let mut reports = Vec::new();
     for name in names.iter().take(limits::REPORTS) {
         match read_one(&place, name) {
             Ok(Some(report)) => reports.push(report),
             Ok(None) => {}
             Err(why) => {
-                tracing::warn!(report = %place.path().join(name).display(), why, "not a replica report: skipped");
+                // Where not even its age can be told, it counts as of now.
+                let written = place.modified(name).ok().flatten().unwrap_or(now);
+                reports.push(ReplicaReport::unreadable(name, written, &why));
             }
         }
     }
+    reports.extend(members::beyond_the_limit(names.len(), now));
     Ok(reports)
 }
 

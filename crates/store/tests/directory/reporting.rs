@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use keystile_keyring::ReplicaReport;
+use keystile_keyring::report::Condition;
 use keystile_store::conformance::{START, Sample, report_of};
 use keystile_store::{Store, members};
 
@@ -14,7 +16,7 @@ async fn ring() -> Directory {
 }
 
 #[tokio::test]
-async fn what_is_not_a_report_is_skipped() {
+async fn i2_what_is_not_a_report_counts_as_a_replica_that_holds_nothing() {
     let directory = ring().await;
     let store = directory.store();
     store.report(&report_of("gateway-1", 1)).await.unwrap();
@@ -29,7 +31,28 @@ async fn what_is_not_a_report_is_skipped() {
     std::fs::create_dir(reports.join("directory.json")).unwrap();
     std::os::unix::fs::symlink(under_another_name, reports.join("link.json")).unwrap();
     let found = store.replicas().await.unwrap();
-    assert_eq!(found.iter().map(|report| report.replica.as_str()).collect::<Vec<_>>(), ["gateway-1"]);
+    let unread = |report: &&ReplicaReport| matches!(report.condition, Condition::Unreadable(_));
+    let name = |report: &ReplicaReport| report.replica.as_str().to_owned();
+    assert_eq!(found.iter().filter(|report| !unread(report)).map(name).collect::<Vec<_>>(), ["gateway-1"]);
+    let mut unreadable: Vec<_> = found.iter().filter(unread).map(name).collect();
+    unreadable.sort();
+    let expected =
+        ["directory.json", "empty.json", "garbage.json", "gateway-9.json", "large.json", "link.json"];
+    assert_eq!(unreadable, expected);
+    assert!(found.iter().filter(unread).all(|report| report.keys.is_empty()));
+}
+
+/// Its age is the file's: once no replica of that age could be live, it counts no more.
+#[tokio::test]
+async fn a_report_that_cannot_be_read_is_as_old_as_its_file() {
+    let directory = ring().await;
+    let reports = directory.path().join("replicas");
+    std::fs::create_dir(&reports).unwrap();
+    write(&reports.join("garbage.json"), 0o644, b"{");
+    let stamp = SystemTime::UNIX_EPOCH + Duration::from_secs(START.0);
+    let file = std::fs::File::options().write(true).open(reports.join("garbage.json")).unwrap();
+    file.set_modified(stamp).unwrap();
+    assert_eq!(directory.store().replicas().await.unwrap()[0].reported_at, START);
 }
 
 #[tokio::test]
@@ -59,7 +82,11 @@ async fn a_bounded_number_is_read() {
         let bytes = serde_json::to_vec(&report).unwrap();
         write(&reports.join(members::report(&report.replica)), 0o644, &bytes);
     }
-    assert_eq!(store.replicas().await.unwrap().len(), members::limits::REPORTS);
+    let found = store.replicas().await.unwrap();
+    assert_eq!(found.len(), members::limits::REPORTS + 1);
+    let last = found.last().unwrap();
+    assert_eq!(last.replica.as_str(), "11-more");
+    assert!(matches!(&last.condition, Condition::Unreadable(why) if why.contains("1035")), "{last:?}");
 }
 
 #[tokio::test]
