@@ -1,7 +1,7 @@
 //! Rules on the command line: `token_ttl=2h`.
 
+use keystile_keyring::Policy;
 use keystile_keyring::policy::MEMBERS;
-use keystile_keyring::{Policy, in_words};
 
 use crate::parse;
 
@@ -38,16 +38,8 @@ fn unknown(name: &str) -> String {
 pub(crate) fn members() -> String {
     let usual = Policy::default();
     let lines = MEMBERS.iter().map(|member| {
-        let value =
-            |seconds: u64| if member.name == "max_keys" { seconds.to_string() } else { in_words(seconds) };
-        let default = member.get(&usual).map_or_else(|| "none".to_owned(), value);
-        format!(
-            "  {:<19} {} [default: {default}; {} to {}]\n",
-            member.name,
-            member.meaning,
-            member.min,
-            value(member.max)
-        )
+        let default = member.get(&usual).map_or_else(|| "none".to_owned(), |value| member.shown(value));
+        format!("  {:<19} {} [default: {default}; {}]\n", member.name, member.meaning, member.range())
     });
     format!("Rules:\n{}", lines.collect::<String>())
 }
@@ -61,6 +53,20 @@ mod tests {
         assert_eq!(assignment("token_ttl=2h"), Ok(("token_ttl".to_owned(), Some(7200))));
         assert_eq!(assignment("rotate-every=none"), Ok(("rotate_every".to_owned(), None)));
         assert_eq!(assignment("max_keys=4"), Ok(("max_keys".to_owned(), Some(4))));
+    }
+
+    #[test]
+    fn both_ends_of_a_range_have_their_unit() {
+        let help = members();
+        assert!(help.contains("[default: 5 min; 1 s to 24 h]"), "{help}");
+        assert!(help.contains("[default: 8; 3 to 8]"), "{help}");
+        let ends = |member: &keystile_keyring::policy::Member| [member.min, member.max];
+        for member in MEMBERS.iter().filter(|member| member.name != "max_keys") {
+            for end in ends(member).into_iter().filter(|end| *end > 0) {
+                let shown = member.shown(end);
+                assert!(shown.contains(' '), "{}: {shown}", member.name);
+            }
+        }
     }
 
     #[test]

@@ -110,6 +110,10 @@ fn gist(plan: &Plan, when: &When) -> String {
         ("activate" | "rotate", _, Some(last)) => {
             format!("{} signs from {}", labels.get(&last.kid), when.clock(last.from))
         }
+        ("prune", ..) => {
+            let all: Vec<_> = plan.impact.steps.iter().map(|step| labels.shorten(&step.what)).collect();
+            all.join("; ")
+        }
         _ => plan.impact.steps.first().map(|step| labels.shorten(&step.what)).unwrap_or_default(),
     }
 }

@@ -111,16 +111,17 @@ impl Audit {
         }
     }
 
-    /// A token was refused.
+    /// A token was refused. `adopted`: its key was taken over from a single-key gateway.
     pub(crate) fn rejected(
         &self,
         rejection: &Rejection,
+        adopted: bool,
         peer: SocketAddr,
         uptime: Duration,
         metrics: &Metrics,
     ) {
         if rejection.alarm {
-            self.alarm(rejection, peer, uptime, metrics);
+            self.alarm(rejection, adopted, peer, uptime, metrics);
         }
         let quota = self.rejections.get(rejection.reason as usize);
         let Some(left_out) = quota.and_then(|quota| quota.line(uptime, metrics)) else {
@@ -139,7 +140,14 @@ impl Audit {
     }
 
     /// Somebody other than a replica has signed with our key.
-    fn alarm(&self, rejection: &Rejection, peer: SocketAddr, uptime: Duration, metrics: &Metrics) {
+    fn alarm(
+        &self,
+        rejection: &Rejection,
+        adopted: bool,
+        peer: SocketAddr,
+        uptime: Duration,
+        metrics: &Metrics,
+    ) {
         metrics.alarms.inc();
         let Some(left_out) = self.alarms.line(uptime, metrics) else {
             return;
@@ -151,7 +159,8 @@ impl Audit {
             sandbox = rejection.sandbox_id.as_ref().map(tracing::field::display),
             %peer,
             left_out,
-            "a token with a good signature that no replica made: the key may be stolen; see keystile revoke",
+            "{}",
+            suspicion(rejection.reason, adopted),
         );
     }
 
@@ -208,9 +217,27 @@ impl Audit {
     }
 }
 
+/// What an alarm may mean, the likeliest first.
+fn suspicion(reason: Reason, adopted: bool) -> &'static str {
+    if adopted && reason == Reason::LifetimeExceedsPolicy {
+        return "a token with a good signature lives longer than the --longest-token that was given when its key was \
+                adopted: if such tokens are out, raise token_ttl to their lifetime once; if not, the key may be \
+                stolen; see keystile revoke";
+    }
+    "a token with a good signature that no replica made: the key may be stolen; see keystile revoke"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_likeliest_cause_of_an_alarm_comes_first() {
+        let long = Reason::LifetimeExceedsPolicy;
+        assert!(suspicion(long, true).contains("--longest-token"));
+        assert!(suspicion(long, false).contains("keystile revoke"));
+        assert_eq!(suspicion(long, false), suspicion(Reason::SignedAfterSupersession, true));
+    }
 
     #[test]
     fn a_flood_of_one_class_is_a_few_lines_and_then_a_number() {

@@ -109,7 +109,8 @@ impl Gatekeeper {
             Outcome::Rejected(rejection) => {
                 self.metrics.verifications.inc("rejected");
                 self.metrics.rejections.inc(rejection.reason.as_str());
-                self.audit.rejected(&rejection, peer.address, moment.uptime, &self.metrics);
+                let adopted = held.adopted(rejection.kid.as_ref());
+                self.audit.rejected(&rejection, adopted, peer.address, moment.uptime, &self.metrics);
                 Err(Refused::Rejected(rejection.answer()))
             }
             Outcome::Unavailable => {

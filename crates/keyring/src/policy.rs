@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::UnixTime;
+use crate::time::{UnixTime, in_words};
 
 /// The rules of one keyring. Every duration is in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,16 @@ impl Member {
         (self.get)(policy)
     }
 
+    /// Its range, each end with its unit: `1 s to 24 h`.
+    pub fn range(&self) -> String {
+        format!("{} to {}", self.shown(self.min), self.shown(self.max))
+    }
+
+    /// A value of it, with its unit.
+    pub fn shown(&self, value: u64) -> String {
+        if self.name == "max_keys" || value == 0 { value.to_string() } else { in_words(value) }
+    }
+
     /// Sets the value; `false` if the member is not optional and `value` is `None`.
     pub fn set(&self, policy: &mut Policy, value: Option<u64>) -> bool {
         (self.set)(policy, value)
@@ -147,7 +157,7 @@ impl Member {
     fn check(&self, policy: &Policy) -> Result<(), PolicyError> {
         match self.get(policy) {
             Some(found) if !(self.min..=self.max).contains(&found) => {
-                let expected = format!("{} to {} ({})", self.min, self.max, self.meaning);
+                let expected = format!("{} ({})", self.range(), self.meaning);
                 Err(PolicyError { name: self.name, found, expected })
             }
             _ => Ok(()),
@@ -177,7 +187,8 @@ impl Policy {
     /// The least lead of `rotate --schedule`: every replica has read the keyring by then or stopped
     /// minting, and every outside verifier's cached JWK Set has run out.
     pub fn schedule_minimum(&self, maxima: Maxima) -> u64 {
-        maxima.staleness + maxima.skew + self.commit_delay + maxima.verifier_cache
+        // The plan and its commit fall anywhere within their seconds: one more than the sum.
+        maxima.staleness + maxima.skew + self.commit_delay + maxima.verifier_cache + 1
     }
 }
 
@@ -268,7 +279,7 @@ mod tests {
             for value in beyond.into_iter().flatten() {
                 let error = with(member, value).check().unwrap_err();
                 assert_eq!((error.name, error.found), (member.name, value));
-                assert!(error.expected.contains(&member.max.to_string()), "{error}");
+                assert!(error.expected.starts_with(&member.range()), "{error}");
             }
         }
     }
@@ -311,7 +322,7 @@ mod tests {
     fn the_schedule_waits_for_replicas_commits_and_caches() {
         let policy = Policy::default();
         let maxima = Maxima { staleness: 300, skew: 30, verifier_cache: 900 };
-        assert_eq!(policy.schedule_minimum(maxima), 300 + 30 + 60 + 900);
+        assert_eq!(policy.schedule_minimum(maxima), 300 + 30 + 60 + 900 + 1);
     }
 
     #[test]

@@ -80,6 +80,8 @@ codes! {
     DeadlineRequired = "deadline-required",
     /// The deadline given is not after now.
     DeadlinePast = "deadline-past",
+    /// The deadline given is more than ten years ahead.
+    DeadlineTooFar = "deadline-too-far",
     /// A reason must be given.
     ReasonRequired = "reason-required",
     /// The key signs now, or will by a committed activation.

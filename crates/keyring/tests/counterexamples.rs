@@ -303,11 +303,12 @@ fn c09_nothing_signs_before_the_fleet_holds_it() {
 fn c09_a_schedule_gives_the_fleet_its_time() {
     let ring = Ring::begin(small(), 100);
     let rotate = |lead| Verb::Rotate { mode: Mode::Scheduled(lead), no_rollback: false };
-    let least = 2 + 1 + 1;
+    // Staleness, skew, commit_delay, and the second within which the plan falls.
+    let least = 2 + 1 + 1 + 1;
     assert_eq!(ring.refusal(rotate(1), 110).code, Code::ScheduleTooShort);
     assert_eq!(
         ring.refusal(rotate(least - 1), 110).remedy,
-        "give at least 4s: keystile rotate --schedule 4s"
+        "give at least 5s: keystile rotate --schedule 5s"
     );
     assert!(matches!(ring.try_verb(rotate(least), 110), Ok(Planned::Change(_))));
 }

@@ -183,7 +183,7 @@ fn t14_a_key_with_tokens_that_never_expire_needs_a_deadline() {
     assert_eq!(refusal.remedy, "give it one: keystile retire a --at INSTANT");
 
     let plan = change(&ring, retire("a", Some(150), false), 111);
-    let warned = plan.impact.warnings.iter().any(|warning| warning.ends_with("agent-2, build-7"));
+    let warned = plan.impact.warnings.iter().any(|warning| warning.ends_with("agent-2, build-7."));
     assert!(warned, "{:?}", plan.impact.warnings);
     ring.commit(plan);
     let forever = Token::forged("a", 106, 0);

@@ -147,6 +147,14 @@ fn ends(given: &mut BTreeMap<&str, Refusal>) {
     given.insert("a deadline too early", adopted.refusal(retire("a", Some(HOUR + 900), false), now));
 }
 
+fn deadlines(given: &mut BTreeMap<&str, Refusal>) {
+    let now = START + HOUR;
+    let mut unbounded = Ring::begin(Policy { token_ttl: 0, ..Policy::default() }, START);
+    unbounded.verb(EMERGENCY, now);
+    let far = Verb::Retire { kid: kid("a"), at: Some(second(now + 3651 * DAY)), force: false };
+    given.insert("a deadline in the next century", unbounded.refusal(far, now));
+}
+
 fn rules(given: &mut BTreeMap<&str, Refusal>) {
     let now = START + HOUR;
     given.insert("a value out of range", ring().refusal(set("max_skew", Some(301)), now));
@@ -235,6 +243,7 @@ fn all() -> BTreeMap<&'static str, Refusal> {
     rotations(&mut given);
     rollbacks(&mut given);
     ends(&mut given);
+    deadlines(&mut given);
     rules(&mut given);
     room(&mut given);
     broken_stores(&mut given);

@@ -106,6 +106,17 @@ pub enum LoadError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others than the owner may write the store's directory.
+    #[error(
+        "{} has mode {mode:04o}: others may replace the keys in it; if nobody did: chmod go-w {}",
+        .path.display(), .path.display()
+    )]
+    DirectoryMode {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The manifest says that the store holds a private key, and it does not.
     #[error(
         "the private key of {kid} is missing: {place} does not exist; \

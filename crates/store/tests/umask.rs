@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Directory, mode_of};
+use common::{Directory, mode_of, set_mode};
 use keystile_store::conformance::{KEY_SET, START, Sample, report_of};
 use keystile_store::{Store, members};
 
@@ -28,6 +28,7 @@ async fn no_mask_opens_a_private_file() {
     }
     let adopted = Directory::new();
     adopted.put_files(&KEY_SET);
+    set_mode(&adopted.path(), 0o755);
     Sample::adopted().create(&adopted.store()).await;
     assert_eq!(mode_of(&std::fs::canonicalize(adopted.path().join("signing.pem")).unwrap()), 0o600);
 }

@@ -31,6 +31,7 @@ fn remedy(code: Code) -> &'static str {
         Code::LiveTokens => "Wait: the key retires by itself. Or `--force` with a reason.",
         Code::DeadlineRequired => "`retire KID --at INSTANT`.",
         Code::DeadlinePast => "Give an instant after now.",
+        Code::DeadlineTooFar => "Give an instant within ten years.",
         Code::ReasonRequired => "`--reason \"…\"`.",
         Code::KeySigns => "`rotate` first, or `revoke`.",
         Code::KeyPrepared => "`activate` lets it sign, `rollback` drops it.",

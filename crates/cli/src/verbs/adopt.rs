@@ -21,10 +21,14 @@ pub(crate) struct Args {
     longest_token: Lifetime,
 }
 
-fn lifetime(text: &str) -> Result<Lifetime, parse::ParseError> {
+fn lifetime(text: &str) -> Result<Lifetime, String> {
     match text {
         "unbounded" => Ok(Lifetime::Unbounded),
-        _ => parse::duration(text).map(Lifetime::Bounded),
+        _ => match parse::duration(text).map_err(|error| error.to_string())? {
+            // OpenShell's ttl_secs = 0 means tokens without an end, and this would mean tokens without a life.
+            0 => Err("no token lives 0 s; tokens that never expire (ttl_secs = 0) are: unbounded".to_owned()),
+            seconds => Ok(Lifetime::Bounded(seconds)),
+        },
     }
 }
 
@@ -42,4 +46,18 @@ fn said(plan: &Plan, labels: &Labels, _: &When) -> String {
          Next: keystile serve, then keystile rotate\n",
         plan.next.gateway_id
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_lifetime_is_a_duration_or_unbounded_and_never_0() {
+        assert_eq!(lifetime("unbounded"), Ok(Lifetime::Unbounded));
+        assert_eq!(lifetime("1h"), Ok(Lifetime::Bounded(3600)));
+        for nothing in ["0", "0s", "0h"] {
+            assert!(lifetime(nothing).unwrap_err().contains("unbounded"), "{nothing}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keystile_keyring::manifest::Origin;
 use keystile_keyring::{Digest, Kid, ReplicaReport, UnixTime};
 use keystile_store::Freshness;
 use keystile_system::Clock;
@@ -95,6 +96,12 @@ impl Held {
     /// Whether the keyring was confirmed lately enough to verify with.
     pub(crate) fn fresh_to_verify(&self, moment: Moment) -> bool {
         self.age(moment) <= Duration::from_secs(self.keyring.manifest().policy.verify_staleness)
+    }
+
+    /// Whether `kid` is of a key that was taken over, whose past is the operator's word.
+    pub(crate) fn adopted(&self, kid: Option<&Kid>) -> bool {
+        let key = kid.and_then(|kid| self.keyring.manifest().key(kid));
+        key.is_some_and(|key| key.origin == Origin::Adopted)
     }
 
     /// What the replica knows of `kid`.

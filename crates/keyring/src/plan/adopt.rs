@@ -34,7 +34,7 @@ pub fn init(
         steps: vec![Step::new(now, "generation 1", "the key is published and signs")],
         supervisors: vec!["There are none yet: no token of this keyring is out.".to_owned()],
         warnings: Vec::new(),
-        undo: "remove the store, as long as no token was minted".to_owned(),
+        undo: "remove the store and its witness, as long as no token was minted".to_owned(),
     };
     let first = first_manifest(gateway_id, policy, candidate, "init", actor, now);
     finish(first, "init", now, impact, now)

@@ -81,7 +81,8 @@ impl<'a> Draft<'a> {
         if self.no_rollback {
             let skew = in_words(self.maxima.skew);
             return format!(
-                "keystile rollback, for {skew} after the switch: then --no-rollback gives the old private key up"
+                "keystile rollback, for {skew} after the switch; from then on the next keystile prune or reconcile \
+                 destroys the old private key"
             );
         }
         "keystile rollback, at once, as long as the old private key is kept".to_owned()

@@ -8,6 +8,9 @@ use crate::refusal::{Code, Refusal};
 use crate::state::KeyState;
 use crate::time::{UnixTime, in_words};
 
+/// No deadline lies further ahead, seconds: it would be a slip of the pen.
+const LONGEST_WINDOW: u64 = 3650 * 24 * 3600;
+
 pub(super) fn retire(
     mut draft: Draft<'_>,
     kid: &Kid,
@@ -28,6 +31,13 @@ pub(super) fn retire(
             Code::DeadlinePast,
             format!("the deadline lies {} in the past", in_words(at.map_or(0, |at| now.since(at)))),
             "give an instant after now: --at \"in 2h\"",
+        ));
+    }
+    if at.is_some_and(|at| at.since(now) > LONGEST_WINDOW) {
+        return Err(Refusal::new(
+            Code::DeadlineTooFar,
+            format!("the deadline lies {} ahead", in_words(at.map_or(0, |at| at.since(now)))),
+            format!("give an instant within {}: --at \"in 30d\"", in_words(LONGEST_WINDOW)),
         ));
     }
     let census = Census::of(draft.reports, kid, now, draft.maxima);
@@ -135,8 +145,13 @@ fn statement(draft: &Draft<'_>, kid: &Kid, end: UnixTime, force: bool, census: &
     if force {
         warnings.push("--force: tokens that are still good are cut off at the end.".to_owned());
     }
-    if !census.never_expires.is_empty() {
-        warnings.push(format!("hold a token that never expires: {}", census.never_expires.join(", ")));
+    let may = draft.before.key(kid).is_some_and(|key| key.never_expires);
+    if may || !census.never_expires.is_empty() {
+        let seen = match census.never_expires.as_slice() {
+            [] => "none was seen lately, which is no proof that there is none".to_owned(),
+            named => format!("seen with {}", named.join(", ")),
+        };
+        warnings.push(format!("Tokens of {kid} that never expire are refused from then on: {seen}."));
     }
     Impact {
         headline: match end.since(now) {

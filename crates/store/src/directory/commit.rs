@@ -30,6 +30,7 @@ pub(super) fn compare_and_swap(root: &Root, commit: &Commit) -> Result<Digest, C
             opened => opened?,
         },
     };
+    place.guarded().map_err(CommitError::Base)?;
     let _lock =
         Lock::acquire(&place, &format!("committing generation {}", image.generation), root.lock_wait)?;
     let ground = survey(root, &place, commit)?;

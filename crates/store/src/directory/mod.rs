@@ -110,9 +110,9 @@ impl DirectoryStore {
             Some(witness) => {
                 std::path::absolute(&witness).map_err(|error| FileError::new("name", witness, error))?
             }
-            None => beside(&path)?,
+            None => beside(&real(&path))?,
         };
-        if witness.file_name().is_none() || witness.starts_with(&path) {
+        if witness.file_name().is_none() || witness.starts_with(&path) || witness.starts_with(real(&path)) {
             return Err(StoreError::Place {
                 path: witness,
                 why: "a witness is a file outside the store's directory",
@@ -188,6 +188,18 @@ impl Root {
     }
 }
 
+/// Where the path leads to, links and `..` followed: however a store is spelled, it has one witness. What does
+/// not exist yet is taken as it is written.
+fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => real(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
 fn beside(path: &Path) -> Result<PathBuf, StoreError> {
     match path.file_name().and_then(OsStr::to_str) {
         Some(name) => Ok(path.with_file_name(format!("{name}.witness.json"))),
@@ -210,6 +222,7 @@ impl Store for DirectoryStore {
         self.loading(|root| {
             let began = root.clock.uptime();
             consistently(root, |generation, place| {
+                place.guarded()?;
                 let public = load(generation, place, began)?;
                 let private = read_private(&generation.files(), &public.manifest)?;
                 Ok(public.with(private))
@@ -230,6 +243,7 @@ impl Store for DirectoryStore {
         self.loading(|root| {
             let began = root.clock.uptime();
             consistently(root, |generation, place| {
+                place.guarded()?;
                 let public = load(generation, place, began)?;
                 let private = read_present(&generation.files(), &public.manifest)?;
                 Ok(public.with(private))

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::steps::{Call, Steps};
 use keystile_keyring::UnixTime;
 
-use crate::FileError;
+use crate::{FileError, LoadError};
 
 /// Permission bits of directories.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -110,6 +110,20 @@ impl Place {
     pub(super) fn modified(&self, name: &str) -> Result<Option<UnixTime>, FileError> {
         let stat = self.stat(name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(stat.map(|stat| UnixTime(u64::try_from(stat.st_mtime).unwrap_or_default())))
+    }
+
+    /// Fails where others than the owner may replace what is in it, and so the keys. A sticky directory, as kubelet
+    /// mounts it, is none: there, only an entry's owner may.
+    pub(super) fn guarded(&self) -> Result<(), LoadError> {
+        const OTHERS_WRITE: u32 = 0o022;
+        const STICKY: u32 = 0o1000;
+        let stat =
+            rustix::fs::fstat(&self.fd).map_err(|error| FileError::new("inspect", &self.path, error))?;
+        let mode = stat.st_mode & 0o7777;
+        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+            return Err(LoadError::DirectoryMode { path: self.path.clone(), mode });
+        }
+        Ok(())
     }
 
     /// Whether there is anything of that name, a dangling link included.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use keystile_store::conformance::{START, Sample};
-use keystile_store::{LoadError, Store, members};
+use keystile_store::{CommitError, LoadError, Store, members};
 
 use crate::common::{Directory, set_mode, write};
 
@@ -235,4 +235,27 @@ async fn no_error_shows_a_private_key() {
             assert!(!shown.contains(body), "t48: {shown}");
         }
     }
+}
+
+/// Whoever may write the directory may replace the keys: nothing signs from it, nothing is committed to it.
+#[tokio::test]
+async fn a_directory_that_others_may_write_is_not_trusted_with_private_keys() {
+    let (directory, mut sample, _) = ring().await;
+    let store = directory.store();
+    let base = sample.base();
+    sample.bump();
+    for mode in [0o777, 0o720, 0o702, 0o770] {
+        set_mode(&directory.path(), mode);
+        let error = store.load().await.err().unwrap();
+        assert!(matches!(error, LoadError::DirectoryMode { .. }), "{mode:o}: {error}");
+        assert!(error.to_string().contains(&format!("mode 0{mode:o}: others may replace")), "{error}");
+        let error = store.compare_and_swap(sample.on(base)).await.unwrap_err();
+        assert!(matches!(error, CommitError::Base(LoadError::DirectoryMode { .. })), "{mode:o}: {error}");
+        assert_eq!(store.load_public().await.unwrap().base(), base, "public facts can be looked at");
+    }
+    for mode in [0o700, 0o755, 0o1777, 0o3777] {
+        set_mode(&directory.path(), mode);
+        assert_eq!(store.load().await.unwrap().base(), base, "{mode:o}");
+    }
+    store.compare_and_swap(sample.on(base)).await.unwrap();
 }

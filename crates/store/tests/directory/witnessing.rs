@@ -75,3 +75,27 @@ async fn one_that_cannot_be_written_stops_every_change() {
     assert!(matches!(error, CommitError::Io(_)), "{error}");
     assert!(store.load().await.is_err());
 }
+
+/// A link to the store, a way around to it and the store itself are one store with one witness (I8).
+#[tokio::test]
+async fn i8_links_to_a_store_have_its_witness() {
+    let directory = Directory::new();
+    let clock = Arc::new(directory.clock.clone());
+    let expected = directory.around().canonicalize().unwrap().join("ring.witness.json");
+    let ways = || {
+        let around = directory.around().join("elsewhere/../ring");
+        [directory.path(), directory.around().join("link"), around]
+    };
+    std::fs::create_dir(directory.around().join("elsewhere")).unwrap();
+    let before = DirectoryStore::new(directory.path(), clock.clone()).unwrap();
+    assert_eq!(before.witness_path(), expected, "a place that is not there yet");
+    Sample::new().create(&before).await;
+    std::os::unix::fs::symlink("ring", directory.around().join("link")).unwrap();
+    for way in ways() {
+        let store = DirectoryStore::new(&way, clock.clone()).unwrap();
+        assert_eq!(store.witness_path(), expected, "{}", way.display());
+    }
+    let inside = Options { witness: Some(directory.path().join("w.json")), ..Options::default() };
+    let error = DirectoryStore::with(directory.around().join("link"), clock, inside).err().unwrap();
+    assert!(matches!(error, StoreError::Place { .. }), "{error}");
+}
