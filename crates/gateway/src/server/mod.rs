@@ -1,7 +1,7 @@
 //! The listener: connections in, requests out, within limits; and an orderly end.
 
 mod admit;
-mod first_bytes;
+mod pace;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::tls::{PeerCertificate, Tls};
 
 pub(crate) use admit::{Admission, is_grpc};
-use first_bytes::FirstBytes;
+use pace::{Paced, Requests};
 
 /// How long a listener that cannot accept (out of file descriptors) waits before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -101,6 +101,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // It runs between two requests too: a header that is arriving is timed by `Paced`.
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(header_bytes as usize)
         .http2()
@@ -156,9 +157,12 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let address = peer.address;
-        let stream = FirstBytes::within(stream, self.limits.handshake_timeout);
+        let Limits { handshake_timeout, request_timeout, .. } = self.limits;
+        let requests = Requests::default();
+        let stream = Paced::new(stream, handshake_timeout, request_timeout, requests.clone());
         let router = self.router;
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            requests.begun();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer.clone());
             let router = router.clone();

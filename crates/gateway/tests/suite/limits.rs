@@ -84,6 +84,40 @@ async fn a_peer_that_says_nothing_is_dropped() {
     assert_eq!(exchange(&gateway, b"PRI * HTTP/2").await, "");
 }
 
+/// A header that trickles in holds its connection no longer than a request may take; an idle one may wait.
+#[tokio::test]
+async fn a_slow_header_is_cut_off_and_an_idle_connection_is_not() {
+    let world = World::begun().await;
+    let request_timeout = Duration::from_millis(300);
+    let gateway = limited(&world, Limits { request_timeout, ..Limits::default() }).await;
+    let mut idle = TcpStream::connect(gateway.addr).await.expect("it listens");
+    let mut ask = async || {
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it reads");
+        let mut answer = vec![0; 12];
+        idle.read_exact(&mut answer).await.expect("it answers");
+        assert_eq!(answer, b"HTTP/1.1 200");
+        // The rest of the answer.
+        while tokio::time::timeout(Duration::from_millis(20), idle.read(&mut answer)).await.is_ok() {}
+    };
+    ask().await;
+
+    let slow = TcpStream::connect(gateway.addr).await.expect("it listens");
+    let (mut reader, mut writer) = slow.into_split();
+    let trickle = tokio::spawn(async move {
+        let mut bytes = b"GET /healthz HTTP/1.1\r\nx-long: ".iter().chain(std::iter::repeat(&b'a'));
+        while let Some(byte) = bytes.next()
+            && writer.write_all(&[*byte]).await.is_ok()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    let cut = tokio::time::timeout(request_timeout * 20, reader.read_to_end(&mut answer)).await;
+    assert!(cut.is_ok(), "it holds its connection");
+    trickle.abort();
+    ask().await;
+}
+
 #[tokio::test]
 async fn requests_beyond_the_limit_and_the_time_are_refused_in_the_callers_protocol() {
     let world = World::begun().await;
