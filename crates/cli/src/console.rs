@@ -1,5 +1,6 @@
 //! Standard output and error: what a closed pipe, a terminal and colour mean to them.
 
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -50,9 +51,33 @@ impl Stream {
     }
 }
 
-/// `text` as it may be written to a terminal: what came from a file or a replica cannot move its cursor.
+/// `text` as one line that may be written to a terminal or a log: what came from a file, a peer or a replica can
+/// neither move the cursor, nor begin another line, nor turn the direction of writing. Such characters are shown
+/// as JSON escapes them, so that a JSON document stays one.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' => shown.push_str("\\n"),
+            '\t' => shown.push_str("\\t"),
+            letter if letter.is_control() || turns(letter) => {
+                let _ = write!(shown, "\\u{:04x}", u32::from(letter));
+            }
+            letter => shown.push(letter),
+        }
+    }
+    shown
+}
+
+/// The same of a text of several lines, each after the first one indented by `indent`.
+pub(crate) fn harmless_lines(text: &str, indent: &str) -> String {
+    let lines: Vec<_> = text.trim_end().lines().map(harmless).collect();
+    lines.join(&format!("\n{indent}"))
+}
+
+/// Whether it changes the direction of what follows (Unicode TR 9), or breaks the line.
+fn turns(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A colour that only adds to what the text says.
@@ -122,7 +147,20 @@ mod tests {
 
     #[test]
     fn what_comes_from_elsewhere_cannot_move_the_cursor() {
-        assert_eq!(harmless("why\x1b[2J\r\n"), "why\u{fffd}[2J\u{fffd}\u{fffd}");
+        assert_eq!(
+            harmless("why\x1b[2J\r\n\u{202e}txt.exe\u{9b}"),
+            "why\\u001b[2J\\u000d\\n\\u202etxt.exe\\u009b"
+        );
+        assert_eq!(harmless("Schlüssel 鍵 ✓"), "Schlüssel 鍵 ✓");
+    }
+
+    #[test]
+    fn several_lines_stay_several_lines() {
+        let toml = "TOML parse error\n  |\n1 | a = \x1b\n  |     ^\n";
+        assert_eq!(
+            harmless_lines(toml, "    "),
+            "TOML parse error\n      |\n    1 | a = \\u001b\n      |     ^"
+        );
     }
 
     #[test]

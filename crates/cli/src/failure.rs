@@ -6,8 +6,11 @@ use std::fmt::Write as _;
 use keystile_keyring::{Code, Refusal};
 use serde::Serialize;
 
-use crate::console::harmless;
+use crate::console::harmless_lines;
 use crate::exit::Exit;
+
+/// What stands before the second and later lines of one text.
+const INDENT: &str = "    ";
 
 /// A verb that did not succeed.
 #[derive(Clone, Debug)]
@@ -100,14 +103,14 @@ impl Failure {
     /// For people, on several lines.
     pub(crate) fn text(&self) -> String {
         let mut text = match self.code {
-            Some(code) => format!("refused [{code}]: {}\n", harmless(&self.found)),
-            None => format!("error: {}\n", harmless(&self.found)),
+            Some(code) => format!("refused [{code}]: {}\n", harmless_lines(&self.found, INDENT)),
+            None => format!("error: {}\n", harmless_lines(&self.found, INDENT)),
         };
         let causes = self.causes.iter().map(|cause| ("because", cause));
         let expected = self.expected.iter().map(|expected| ("expected", expected));
         let remedy = self.remedy.iter().map(|remedy| ("do", remedy));
         for (label, line) in causes.chain(expected).chain(remedy) {
-            let _ = writeln!(text, "  {label}: {}", harmless(line));
+            let _ = writeln!(text, "  {label}: {}", harmless_lines(line, INDENT));
         }
         text
     }

@@ -341,7 +341,7 @@ mod tests {
         let degraded = ReplicaReport { condition: why, ..replica(1, BEGAN) };
         let found = problems(&keyring(), DIGEST, &[degraded], BEGAN);
         assert_eq!(found[0].code, "replica-degraded");
-        assert!(found[0].found.ends_with("garbage\u{fffd}[2J"), "{}", found[0].found);
+        assert!(found[0].found.ends_with("garbage\\u001b[2J"), "{}", found[0].found);
     }
 
     #[test]

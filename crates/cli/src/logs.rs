@@ -1,13 +1,15 @@
 //! The log: lines on standard error, beside the answers.
 
-use std::io::IsTerminal;
+use std::io::Write;
 
 use keystile_gateway::config::{Config, LogFormat, LogLevel};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::console::harmless;
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +50,81 @@ impl Logs {
         let others = LevelFilter::from_level(self.level.min(Level::WARN));
         let ours = [("keystile", self.level), ("audit", self.level)];
         let filter = Targets::new().with_default(others).with_targets(ours);
-        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-        let lines = if self.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
-        let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+        let _ =
+            tracing_subscriber::registry().with(self.lines(std::io::stderr).with_filter(filter)).try_init();
+    }
+
+    /// The lines, into what `writer` makes. Without colours: their codes would be escaped like anybody's.
+    fn lines<W: Write + 'static>(
+        self,
+        writer: impl Fn() -> W + Send + Sync + 'static,
+    ) -> Box<dyn Layer<Registry> + Send + Sync> {
+        let lines = fmt::layer().with_writer(move || Escaping(writer())).with_ansi(false);
+        if self.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() }
+    }
+}
+
+/// Writes each line so that whatever stands in it stays in it: see [`harmless`].
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    /// `bytes` is one whole line: that is how the layer writes.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let line = harmless(text.trim_end_matches('\n')) + "\n";
+        self.0.write_all(line.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What somebody else may have named a file, in a field and in the message.
+    const NAME: &str = "gate\x1b[31mway\n2026-01-01 ERROR forged\u{202e}\r";
+
+    #[test]
+    fn nothing_in_a_line_leaves_it() {
+        for json in [false, true] {
+            let written = Written::default();
+            let writer = written.clone();
+            let logs = Logs { level: Level::INFO, json };
+            let subscriber = tracing_subscriber::registry().with(logs.lines(move || writer.clone()));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(why = NAME, shown = %NAME, "{NAME}");
+            });
+            let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            let inside = text.trim_end_matches('\n');
+            assert!(!inside.chars().any(|letter| letter.is_control() || letter == '\u{202e}'), "{text}");
+            assert!(text.contains("forged"), "{text}");
+            if json {
+                let line: serde_json::Value = serde_json::from_str(&text).expect("a JSON object");
+                assert_eq!(line["why"], NAME, "a reader of JSON has it as it was");
+            }
+        }
+    }
 
     #[test]
     fn each_v_says_more() {

@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keystile_keyring::{Kid, UnixTime};
@@ -13,18 +12,13 @@ use keystile_token::{Reason, Rejection, SandboxId};
 
 use crate::gatekeeper::Gatekeeper;
 use crate::metrics::Metrics;
+use crate::quota::Quota;
 
 /// The target of every audit line.
 const TARGET: &str = "audit";
 
-/// How long a class of lines is counted before it is written again.
-const WINDOW: Duration = Duration::from_secs(10);
-
 /// How often it is said what was verified.
 const SUMMARY: Duration = Duration::from_mins(1);
-
-/// Lines of one class in a window.
-const LINES: u64 = 5;
 
 /// What was done.
 #[derive(Clone, Copy, Debug)]
@@ -50,30 +44,6 @@ pub(crate) struct Audit {
     rejections: Vec<Quota>,
     alarms: Quota,
     denials: Quota,
-}
-
-/// One class of lines: how many were written in the present window, how many left out.
-#[derive(Default)]
-struct Quota {
-    window: AtomicU64,
-    written: AtomicU64,
-    left_out: AtomicU64,
-}
-
-impl Quota {
-    /// Whether a line may be written now, and how many were left out since the last one.
-    fn line(&self, uptime: Duration, metrics: &Metrics) -> Option<u64> {
-        let window = uptime.as_secs() / WINDOW.as_secs() + 1;
-        if self.window.swap(window, Ordering::Relaxed) != window {
-            self.written.store(0, Ordering::Relaxed);
-        }
-        if self.written.fetch_add(1, Ordering::Relaxed) < LINES {
-            return Some(self.left_out.swap(0, Ordering::Relaxed));
-        }
-        self.left_out.fetch_add(1, Ordering::Relaxed);
-        metrics.audit_suppressed.inc();
-        None
-    }
 }
 
 /// A token that was minted.
@@ -124,7 +94,7 @@ impl Audit {
             self.alarm(rejection, adopted, peer, uptime, metrics);
         }
         let quota = self.rejections.get(rejection.reason as usize);
-        let Some(left_out) = quota.and_then(|quota| quota.line(uptime, metrics)) else {
+        let Some(left_out) = quota.and_then(|quota| line(quota, uptime, metrics)) else {
             return;
         };
         tracing::warn!(
@@ -149,7 +119,7 @@ impl Audit {
         metrics: &Metrics,
     ) {
         metrics.alarms.inc();
-        let Some(left_out) = self.alarms.line(uptime, metrics) else {
+        let Some(left_out) = line(&self.alarms, uptime, metrics) else {
             return;
         };
         tracing::error!(
@@ -173,7 +143,7 @@ impl Audit {
         uptime: Duration,
         metrics: &Metrics,
     ) {
-        if let Some(left_out) = self.denials.line(uptime, metrics) {
+        if let Some(left_out) = line(&self.denials, uptime, metrics) {
             tracing::warn!(
                 target: TARGET,
                 operation = operation.as_str(),
@@ -213,8 +183,17 @@ impl Audit {
     /// Lines that were left out and that no later line of their class has told of yet.
     fn left_out(&self) -> u64 {
         let quotas = self.rejections.iter().chain([&self.alarms, &self.denials]);
-        quotas.map(|quota| quota.left_out.load(Ordering::Relaxed)).sum()
+        quotas.map(Quota::left_out).sum()
     }
+}
+
+/// Whether a line of a class may be written, and how many were left out before it.
+fn line(quota: &Quota, uptime: Duration, metrics: &Metrics) -> Option<u64> {
+    let line = quota.line(uptime);
+    if line.is_none() {
+        metrics.audit_suppressed.inc();
+    }
+    line
 }
 
 /// What an alarm may mean, the likeliest first.
@@ -237,16 +216,5 @@ mod tests {
         assert!(suspicion(long, true).contains("--longest-token"));
         assert!(suspicion(long, false).contains("keystile revoke"));
         assert_eq!(suspicion(long, false), suspicion(Reason::SignedAfterSupersession, true));
-    }
-
-    #[test]
-    fn a_flood_of_one_class_is_a_few_lines_and_then_a_number() {
-        let (metrics, _registry) = Metrics::new();
-        let quota = Quota::default();
-        let lines = (0..10_000).filter(|_| quota.line(Duration::from_secs(100), &metrics).is_some()).count();
-        assert_eq!(lines as u64, LINES);
-        assert_eq!(metrics.audit_suppressed.get(), 10_000 - LINES);
-        assert_eq!(quota.line(Duration::from_secs(111), &metrics), Some(10_000 - LINES));
-        assert_eq!(quota.line(Duration::from_secs(111), &metrics), Some(0));
     }
 }

@@ -15,6 +15,7 @@ mod grpc;
 mod http;
 mod metrics;
 mod mint;
+mod quota;
 mod rate;
 mod replica;
 mod report;

@@ -200,7 +200,7 @@ impl Failure {
             FailureKind::Answered(Answer::from_code(status.code()))
         };
         let message =
-            if kind == FailureKind::Transport { chain(status) } else { status.message().to_owned() };
+            if kind == FailureKind::Transport { cause(status) } else { status.message().to_owned() };
         let message = match presented {
             Some(token) => message.replace(token.expose(), LEFT_OUT),
             None => message,
@@ -217,6 +217,56 @@ impl Failure {
 fn hint(status: &Status) -> Option<Duration> {
     let value = status.metadata().get(RETRY_AFTER)?.to_str().ok()?;
     value.parse().ok().map(Duration::from_millis)
+}
+
+/// What a connection failed of: the innermost error, since the layers above it only say that it did, and what
+/// it may mean.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let (mut innermost, mut known) = (error, meaning(error));
+    while let Some(source) = innermost.source() {
+        innermost = source;
+        known = known.or_else(|| meaning(source));
+    }
+    let told = innermost.to_string();
+    printable(&known.map_or_else(|| told.clone(), |known| format!("{told}: {known}")))
+}
+
+/// What one layer of an error may mean to whoever configured the supervisor.
+fn meaning(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let inside = error.downcast_ref::<std::io::Error>();
+    let within = inside.and_then(std::io::Error::get_ref);
+    let tls = error.downcast_ref::<rustls::Error>();
+    let tls = tls.or_else(|| within.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
+    match (tls, inside.map(std::io::Error::kind)) {
+        (Some(error), _) => tls_meaning(error),
+        (None, Some(std::io::ErrorKind::ConnectionRefused)) => Some("no gateway listens there"),
+        _ => None,
+    }
+}
+
+fn tls_meaning(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::{AlertDescription, CertificateError, Error};
+    Some(match error {
+        Error::InvalidMessage(_) => "the gateway does not speak TLS there: http:// instead of https://?",
+        // An authority of the same name and another key.
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+            "its certificate is of another authority than the one given: --tls-ca"
+        }
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "use a name that is in its certificate, or give one: --tls-server-name",
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "its certificate has expired"
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it wants a client certificate: --tls-cert, --tls-key"
+        }
+        Error::AlertReceived(AlertDescription::UnknownCA) => {
+            "it does not know the authority of the client certificate"
+        }
+        Error::AlertReceived(AlertDescription::CertificateExpired) => "the client certificate has expired",
+        _ => return None,
+    })
 }
 
 /// An error and what is under it, on one line.

@@ -132,7 +132,8 @@ async fn a_gateway_that_another_authority_certifies_gets_nothing() {
     let supervisor = start(disk.config("127.0.0.1", port), clock);
     let failure = obtaining_fails(&supervisor).await;
     assert_eq!(failure.kind, FailureKind::Transport);
-    assert!(failure.message.contains("certificate"), "{failure}");
+    let told = "its certificate is of another authority than the one given: --tls-ca";
+    assert!(failure.message.ends_with(told), "{failure}");
     assert!(gateway.calls().is_empty());
 }
 
@@ -146,10 +147,32 @@ async fn a_name_in_the_certificate_may_be_given() {
     let disk = Disk::new(&authority, &authority.sandbox());
     let failure = obtaining_fails(&start(disk.config("127.0.0.1", port), clock)).await;
     assert_eq!(failure.kind, FailureKind::Transport);
+    assert!(failure.message.ends_with("--tls-server-name"), "{failure}");
 
     let mut config = disk.config("127.0.0.1", port);
     config.tls.as_mut().unwrap().server_name = Some("gateway.test".into());
     fresh_by(&start(config, clock), Origin::Issued).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_speak_tls_or_is_not_there_is_told_apart() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let authority = Authority::new();
+    let disk = Disk::new(&authority, &authority.sandbox());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let plain = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 64]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let failure = obtaining_fails(&start(disk.config("127.0.0.1", port), TestClock::new())).await;
+    assert!(failure.message.ends_with("http:// instead of https://?"), "{failure}");
+    plain.abort();
+    let _ = plain.await;
+    let failure = obtaining_fails(&start(disk.config("127.0.0.1", port), TestClock::new())).await;
+    assert!(failure.message.ends_with("no gateway listens there"), "{failure}");
 }
 
 #[tokio::test]

@@ -37,6 +37,13 @@ impl SandboxId {
         subject.strip_prefix(SUBJECT_PREFIX).and_then(|id| Self::new(id).ok())
     }
 
+    /// Whether it is one segment of a SPIFFE ID's path (SPIFFE-ID section 2.2), as a client certificate must
+    /// name it: `a/b`, `a?b` or `a%2fb` would be another workload's name. Tokens name any sandbox.
+    pub fn is_path_segment(&self) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        !matches!(self.0.as_str(), "." | "..") && self.0.bytes().all(allowed)
+    }
+
     /// The text, verbatim.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -51,8 +51,7 @@ impl OpenShell for Service {
             Err(Refused::Absent) => {}
         }
         let certificate = self.sandbox_certificate(&peer)?;
-        let sandbox = SandboxId::new(certificate.sandbox_id.as_str())
-            .map_err(|_| Status::invalid_argument("sandbox_id is required"))?;
+        let sandbox = certificate.sandbox_id.clone();
         let (held, moment) = (self.gatekeeper.replica.held(), self.gatekeeper.replica.moment());
         if moment.now > certificate.not_after {
             let why = "client certificate has expired";

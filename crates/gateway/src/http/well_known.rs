@@ -42,7 +42,10 @@ pub(super) async fn discovery(State(published): State<Published>, uri: Uri, head
         return (StatusCode::BAD_REQUEST, "the request names no host\n").into_response();
     };
     let base = format!("{}://{authority}", scheme(&headers, published.scheme));
-    document(&held.keyring.discovery(&base), &held, &headers)
+    let mut response = document(&held.keyring.discovery(&base), &held, &headers);
+    // A cache must not hand one host's document to the callers of another.
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("host, x-forwarded-proto"));
+    response
 }
 
 /// The scheme that the caller used, which a proxy in front may know better.

@@ -1,6 +1,7 @@
 //! The listener: connections in, requests out, within limits; and an orderly end.
 
 mod admit;
+mod handshake;
 mod pace;
 
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::tls::{PeerCertificate, Tls};
 
 pub(crate) use admit::{Admission, is_grpc};
+use handshake::Failures;
 use pace::{Paced, Requests};
 
 /// How long a listener that cannot accept (out of file descriptors) waits before it tries again.
@@ -62,6 +64,7 @@ impl Server {
             router: self.router,
             limits: self.limits,
             metrics: self.metrics,
+            failures: Arc::new(Failures::new()),
         };
         tokio::pin!(shutdown);
         loop {
@@ -121,6 +124,7 @@ struct Connection {
     router: Router,
     limits: Limits,
     metrics: Arc<Metrics>,
+    failures: Arc<Failures>,
 }
 
 impl Connection {
@@ -140,16 +144,13 @@ impl Connection {
                         let certificate = PeerCertificate::of(stream.get_ref().1.peer_certificates());
                         self.converse(stream, Peer { address, certificate }, watcher).await;
                     }
-                    Ok(Err(error)) => self.no_handshake(address, &error),
-                    Err(error) => self.no_handshake(address, &error),
+                    Ok(Err(error)) => self.failures.failed(address, &error, &self.metrics),
+                    Err(_) => {
+                        self.failures.too_slow(address, self.limits.handshake_timeout, &self.metrics);
+                    }
                 }
             }
         }
-    }
-
-    fn no_handshake(&self, address: SocketAddr, error: &dyn std::fmt::Display) {
-        self.metrics.handshake_failures.inc();
-        tracing::debug!(%address, %error, "TLS handshake failed");
     }
 
     async fn converse<S>(self, stream: S, peer: Peer, watcher: Watcher)

@@ -3,13 +3,8 @@
 use std::sync::Arc;
 
 use keystile_keyring::UnixTime;
+use keystile_token::SandboxId;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
-
-/// What a sandbox's SPIFFE ID begins with.
-const SANDBOX_PREFIX: &str = "spiffe://openshell/sandbox/";
-
-/// The greatest length of a sandbox id, bytes.
-const SANDBOX_ID_BYTES: usize = 128;
 
 /// What the peer of a connection proved with a certificate that its authority signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +22,7 @@ pub(crate) enum PeerCertificate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SandboxCertificate {
     /// The sandbox.
-    pub(crate) sandbox_id: String,
+    pub(crate) sandbox_id: SandboxId,
     /// The last instant at which it is good. A connection may outlive it.
     pub(crate) not_after: UnixTime,
 }
@@ -76,17 +71,10 @@ fn sandbox(der: &[u8]) -> Result<SandboxCertificate, CertificateError> {
     let [uri] = uris.as_slice() else {
         return Err(CertificateError::UriCount(uris.len()));
     };
-    let id = uri.strip_prefix(SANDBOX_PREFIX).filter(|id| is_segment(id));
-    let sandbox_id = id.ok_or(CertificateError::NotASandbox)?.to_owned();
+    let sandbox_id = SandboxId::from_subject(uri).filter(SandboxId::is_path_segment);
+    let sandbox_id = sandbox_id.ok_or(CertificateError::NotASandbox)?;
     let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
     Ok(SandboxCertificate { sandbox_id, not_after: UnixTime(not_after) })
-}
-
-/// Whether `id` is one segment of a SPIFFE ID's path (SPIFFE-ID section 2.2): `a/b`, `a?b` or `a%2fb`
-/// would be another workload's name.
-fn is_segment(id: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    !matches!(id, "" | "." | "..") && id.len() <= SANDBOX_ID_BYTES && id.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -106,6 +94,10 @@ mod tests {
         params.self_signed(&key).expect("a certificate").der().to_vec()
     }
 
+    fn id(text: &str) -> SandboxId {
+        SandboxId::new(text).expect("an id")
+    }
+
     fn uri(text: &str) -> SanType {
         SanType::URI(Ia5String::try_from(text).expect("ASCII"))
     }
@@ -114,8 +106,7 @@ mod tests {
     fn one_uri_names_one_sandbox() {
         let dns = SanType::DnsName(Ia5String::try_from("sandbox.local").expect("ASCII"));
         let found = sandbox(&certificate(&[dns, uri("spiffe://openshell/sandbox/7f3a0c52")], false));
-        let expected =
-            SandboxCertificate { sandbox_id: "7f3a0c52".into(), not_after: UnixTime(2_208_988_800) };
+        let expected = SandboxCertificate { sandbox_id: id("7f3a0c52"), not_after: UnixTime(2_208_988_800) };
         assert_eq!(found, Ok(expected));
     }
 

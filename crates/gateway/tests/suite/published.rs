@@ -74,6 +74,7 @@ async fn the_discovery_document_names_the_host_that_was_asked() {
     let gateway = world.gateway().await;
     let plain = get(gateway.addr, DISCOVERY).await;
     assert_eq!(plain.json()["jwks_uri"], format!("http://{}{JWKS}", gateway.addr));
+    assert_eq!(plain.header("vary"), Some("host, x-forwarded-proto"));
     assert_eq!(plain.json()["issuer"], "openshell-gateway:openshell");
     let proxied = [("host", "gw.example:8443"), ("x-forwarded-proto", "https, http")];
     let proxied = get_with(gateway.addr, DISCOVERY, &proxied).await;

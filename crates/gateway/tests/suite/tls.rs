@@ -192,6 +192,7 @@ async fn changed_certificates_are_put_in_force_and_bad_ones_are_not() {
 #[tokio::test]
 async fn plaintext_on_a_tls_port_is_refused_and_a_handshake_has_its_time() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (log, _guard) = crate::logs::Log::at(tracing_subscriber::filter::LevelFilter::WARN);
     let world = World::begun().await;
     let authority = Authority::new();
     let mut config = serving(&world, &authority);
@@ -208,4 +209,6 @@ async fn plaintext_on_a_tls_port_is_refused_and_a_handshake_has_its_time() {
         (metric(gateway.admin, "keystile_handshake_failures_total").await == Some(2.0)).then_some(())
     })
     .await;
+    assert_eq!(log.lines("does not speak TLS"), 1, "{}", log.text());
+    assert_eq!(log.lines("within handshake_timeout"), 1, "{}", log.text());
 }

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     server_names: Vec<String>,
 
     /// The sandbox that the client certificate bootstraps, as URI SAN spiffe://openshell/sandbox/ID
-    #[arg(long, value_name = "ID", default_value = "local")]
+    #[arg(long, value_name = "ID", default_value = "local", value_parser = sandbox)]
     sandbox: SandboxId,
 
     /// The client pair's directory
@@ -43,6 +43,15 @@ pub(crate) struct Args {
     /// How long server and client certificates are valid
     #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = parse::duration)]
     valid_for: u64,
+}
+
+/// A sandbox that a certificate can name.
+fn sandbox(text: &str) -> Result<SandboxId, String> {
+    let id = SandboxId::new(text).map_err(|error| error.to_string())?;
+    if id.is_path_segment() {
+        return Ok(id);
+    }
+    Err("a certificate can name only a sandbox of letters, digits, - . and _ (SPIFFE-ID section 2.2); for another: keystile mint".to_owned())
 }
 
 /// What `certgen` did. Schema `keystile/certgen/v1`.
@@ -180,4 +189,17 @@ fn write_pair(place: &Place, pair: &Pair) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Other, format!("cannot write {}", path.display())).because(Some(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_names_only_what_a_gateway_takes_from_it() {
+        assert_eq!(sandbox("7f3a-0c.5_2").map(|id| id.to_string()), Ok("7f3a-0c.5_2".to_owned()));
+        for other in ["a/b", "..", "a%2fb", "a:b", "", "a b"] {
+            assert!(sandbox(other).is_err(), "{other}");
+        }
+    }
 }
