@@ -138,7 +138,7 @@ fn show(app: &App, verb: &str, planned: Planned) -> Result<(), Failure> {
 pub(crate) fn show_plan(app: &App, plan: &Plan) -> Result<(), Failure> {
     let report = ChangeReport {
         generation: Some(plan.next.generation),
-        impact: Some(plan.impact.clone()),
+        impact: Some(plan_text::provisional(plan)),
         ..ChangeReport::of(plan.verb, "would-change")
     };
     app.answer("keystile/change/v1", &report, || {

@@ -9,14 +9,20 @@ use std::sync::{Mutex, PoisonError};
 /// written after that is dropped.
 pub struct Stream {
     writer: Mutex<Box<dyn Write + Send>>,
-    columns: Option<u16>,
+    columns: Option<Measure>,
     closed: AtomicBool,
 }
 
+/// Measures a terminal: its window may change while it is written to.
+type Measure = Box<dyn Fn() -> u16 + Send + Sync>;
+
 impl Stream {
-    /// A stream that is a terminal of so many columns.
-    pub fn terminal(writer: impl Write + Send + 'static, columns: u16) -> Self {
-        Self { columns: Some(columns), ..Self::pipe(writer) }
+    /// A stream that is a terminal of so many columns as `columns` measures.
+    pub fn terminal(
+        writer: impl Write + Send + 'static,
+        columns: impl Fn() -> u16 + Send + Sync + 'static,
+    ) -> Self {
+        Self { columns: Some(Box::new(columns)), ..Self::pipe(writer) }
     }
 
     /// A stream that is a file or a pipe.
@@ -24,9 +30,9 @@ impl Stream {
         Self { writer: Mutex::new(Box::new(writer)), columns: None, closed: AtomicBool::new(false) }
     }
 
-    /// The columns of the terminal that it is, if it is one.
+    /// The columns that the terminal has now, if it is one.
     pub(crate) fn columns(&self) -> Option<u16> {
-        self.columns
+        self.columns.as_ref().map(|measure| measure())
     }
 
     /// Whether its reader went away, or it cannot be written for another reason.
@@ -143,6 +149,17 @@ mod tests {
         stream.write("text").expect("treated as done");
         assert!(stream.is_closed());
         stream.write("more").expect("dropped");
+    }
+
+    #[test]
+    fn a_window_is_measured_whenever_it_is_asked_for() {
+        let width = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(80));
+        let window = std::sync::Arc::clone(&width);
+        let stream = Stream::terminal(std::io::sink(), move || window.load(Ordering::Relaxed));
+        assert_eq!(stream.columns(), Some(80));
+        width.store(44, Ordering::Relaxed);
+        assert_eq!(stream.columns(), Some(44));
+        assert_eq!(Stream::pipe(std::io::sink()).columns(), None);
     }
 
     #[test]

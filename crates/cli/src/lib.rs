@@ -84,11 +84,13 @@ fn misunderstood(text: &str) -> Failure {
 }
 
 fn execute(app: &App, verb: args::Verb) -> Exit {
-    // A gateway has settings of its own for its log, and a rehearsal tells what matters by itself.
+    // A gateway has settings of its own for its log, a rehearsal tells what matters by itself, and a reader of JSON
+    // expects nothing else beside it.
     let has_its_own = match verb {
         args::Verb::Serve(_) => true,
         args::Verb::Rehearse(_) => app.global.verbose == 0,
-        _ => false,
+        args::Verb::Supervise(_) => false,
+        _ => app.json() && app.global.verbose == 0,
     };
     if !has_its_own {
         (app.world.logs)(logs::of_verb(app.global.verbose));

@@ -11,17 +11,20 @@ use crate::when::roughly;
 /// A plan, as a dry run shows it: kids are short, and a key that would be made has none yet.
 pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> String {
     let labels = Labels::of(&plan.next);
+    let say = |text: &str| labels.shorten(&harmless(text));
+    impact(&said(&provisional(plan), say), plan.planned_at, width, paint)
+}
+
+/// The statement of a plan that is not carried out: the key that it would make has no kid yet, since each run
+/// makes another.
+pub(crate) fn provisional(plan: &Plan) -> Impact {
     let fresh = plan.next.keys.last().filter(|key| plan.takes_candidate && key.origin == Origin::Generated);
-    let say = |text: &str| {
-        let text = match fresh {
-            Some(key) => {
-                text.replace(&format!("key {}", key.kid), "a new key").replace(key.kid.as_str(), "a new key")
-            }
-            None => text.to_owned(),
-        };
-        labels.shorten(&harmless(&text))
-    };
-    impact(&said(&plan.impact, say), plan.planned_at, width, paint)
+    said(&plan.impact, |text| match fresh {
+        Some(key) => {
+            text.replace(&format!("key {}", key.kid), "a new key").replace(key.kid.as_str(), "a new key")
+        }
+        None => text.to_owned(),
+    })
 }
 
 /// The statement with every text put through `say`.

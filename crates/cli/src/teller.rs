@@ -10,7 +10,8 @@ use crate::console::Hue;
 use crate::picture::{Labels, gate_in_words};
 use crate::when::When;
 
-/// Tells on standard error, so that the answer alone is on standard output.
+/// Tells on standard error, so that the answer alone is on standard output. Where JSON was asked for it tells
+/// nothing: then standard error has one document, or none.
 pub(crate) struct Teller<'a> {
     app: &'a App,
     /// Whether each step is told, or the answer says it all.
@@ -60,6 +61,9 @@ impl<'a> Teller<'a> {
     }
 
     fn line(&mut self, text: &str) {
+        if self.app.json() {
+            return;
+        }
         self.settle();
         let mark = self.app.paint(&self.app.world.stderr).paint(Hue::Green, "✓");
         self.app.say(&format!("{mark} {text}\n"));
@@ -79,7 +83,7 @@ impl Progress for Teller<'_> {
 
     fn waiting(&mut self, _: &Operation, gate: &Gate, now: UnixTime) {
         let when = self.app.when_it_is(now);
-        if !self.waits {
+        if !self.waits || self.app.json() {
             return;
         }
         if let Some(columns) = self.app.world.stderr.columns() {

@@ -54,8 +54,8 @@ impl World {
             zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
             actor: actor(&ProcessEnvironment),
             stdin: Mutex::new(Box::new(std::io::stdin())),
-            stdout: stream(std::io::stdout()),
-            stderr: stream(std::io::stderr()),
+            stdout: stream(std::io::stdout),
+            stderr: stream(std::io::stderr),
         }
     }
 }
@@ -69,13 +69,18 @@ fn open_directory(place: &Place, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>
 /// The width of a terminal that does not tell it.
 const USUAL_COLUMNS: u16 = 80;
 
-fn stream(file: impl IsTerminal + rustix::fd::AsFd + std::io::Write + Send + 'static) -> Stream {
+fn stream<F>(open: impl Fn() -> F + Send + Sync + 'static) -> Stream
+where
+    F: IsTerminal + rustix::fd::AsFd + std::io::Write + Send + 'static,
+{
+    let file = open();
     if !file.is_terminal() {
         return Stream::pipe(file);
     }
-    let size = rustix::termios::tcgetwinsize(&file).ok();
-    let columns = size.map(|size| size.ws_col).filter(|columns| *columns > 0);
-    Stream::terminal(file, columns.unwrap_or(USUAL_COLUMNS))
+    Stream::terminal(file, move || {
+        let size = rustix::termios::tcgetwinsize(open()).ok();
+        size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
+    })
 }
 
 fn actor(environment: &dyn Environment) -> String {

@@ -103,6 +103,29 @@ impl Drop for Running {
     }
 }
 
+/// Also of a verb that tells of steps and waits, and of one that is refused.
+#[test]
+fn with_json_there_is_one_document_and_nothing_else() {
+    let desk = Desk::new();
+    desk.ends(0, &["init", "--policy", "verifier_cache=1s", "--policy", "activation_lead=0s"]);
+    let done = desk.run(&["rotate", "--offline", "--output", "json"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!((done.status.code(), said.as_ref()), (Some(0), ""));
+    let document: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one document");
+    assert_eq!(document["outcome"], "committed");
+    let refused = desk.run(&["rotate", "--output", "json"]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(3), 0));
+    let document: serde_json::Value = serde_json::from_slice(&refused.stderr).expect("one document");
+    assert_eq!(document["code"], "no-replicas");
+    for _ in 0..2 {
+        let dry = desk.run(&["rotate", "--emergency", "--dry-run", "--output", "json"]);
+        let text = String::from_utf8(dry.stdout).expect("text");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("one document");
+        let headline = document["impact"]["headline"].as_str().expect("a headline");
+        assert!(headline.starts_with("Would let a new key sign"), "{headline}");
+    }
+}
+
 #[test]
 fn exit_codes_are_the_documented_ones() {
     let desk = Desk::new();

@@ -98,7 +98,7 @@ impl Stage {
 
     fn stream(&self, said: &Said) -> Stream {
         match self.columns {
-            Some(columns) => Stream::terminal(said.clone(), columns),
+            Some(columns) => Stream::terminal(said.clone(), move || columns),
             None => Stream::pipe(said.clone()),
         }
     }
