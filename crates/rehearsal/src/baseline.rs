@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use crate::contrast::Contrast;
 use crate::error::RehearsalError;
 use crate::event::Event;
-use crate::moment::briefly;
 use crate::record::Record;
 use crate::recorder;
 use crate::scale;
@@ -16,6 +15,7 @@ use crate::script::Script;
 use crate::settings::Settings;
 use crate::stage::{Means, Stage, start_all};
 use crate::view::{Blind, View};
+use keystile_picture::briefly;
 
 /// How long the load runs before the key is deleted.
 const BEFORE: Duration = Duration::from_secs(3);

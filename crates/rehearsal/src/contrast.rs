@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::moment::{briefly, grouped, seconds_of};
+use crate::moment::seconds_of;
 use crate::oracle::Ruling;
 use crate::record::{Cause, Record};
+use keystile_picture::{briefly, grouped};
 
 /// What the same load met under delete-and-restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

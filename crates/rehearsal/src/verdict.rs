@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::adversary::Attack;
 use crate::event::{NoAnswer, ReplicaEvent};
-use crate::moment::{briefly, grouped, seconds_of};
+use crate::moment::seconds_of;
 use crate::oracle::Ruling;
 use crate::record::{Attempts, Cause, Mistake, Record};
 use crate::settings::Bootstrap;
+use keystile_picture::{briefly, grouped};
 
 /// What a rehearsal came to.
 #[derive(Clone, Debug, Serialize)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::error::RehearsalError;
 use crate::event::{Event, ReplicaEvent, StepEvent};
-use crate::moment::briefly;
 use crate::replica::ReplicaName;
 use crate::script::Fault;
 use crate::stage::Stage;
+use keystile_picture::briefly;
 
 /// How long a replica that stood still may take to become ready.
 const BACK: Duration = Duration::from_secs(10);

@@ -11,9 +11,10 @@ use keystile_operator::{OperateError, Outcome, Progress, Reconcile, Rotation};
 
 use super::probe::Probe;
 use crate::event::{Event, Order, StepEvent};
-use crate::moment::{Moment, briefly};
+use crate::moment::Moment;
 use crate::script::{KeyName, Operation};
 use crate::stage::{ACTOR, Stage};
+use keystile_picture::briefly;
 
 /// How long a rotation may wait for its gate.
 const GATE: Duration = Duration::from_mins(1);

@@ -1,11 +1,8 @@
 //! Accepted calls per second, by the key that signed their token.
 
 use keystile_keyring::Kid;
+use keystile_picture::{Axis, COLOURS, LEFT, RIGHT, Svg, WIDTH, grouped, ticks};
 
-use super::axis::{Axis, ticks};
-use super::svg::Svg;
-use super::{COLOURS, LEFT, RIGHT, WIDTH};
-use crate::moment::grouped;
 use crate::record::PER_SECOND;
 
 const TOP: f64 = 14.0;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use keystile_keyring::KeyState;
+use keystile_picture::ticks;
 
-use super::axis::ticks;
 use super::bars::Bar;
 
 /// Columns of the time axis.

@@ -1,11 +1,9 @@
 //! Each key a bar with its states, over the time of the run, with what happened marked.
 
 use keystile_keyring::KeyState;
+use keystile_picture::{Axis, COLOURS, LEFT, RIGHT, Svg, WIDTH, escape};
 
-use super::axis::Axis;
 use super::bars::{Bar, Span};
-use super::svg::Svg;
-use super::{LEFT, RIGHT, WIDTH};
 
 /// Something that happened, with its number in the table of steps.
 #[derive(Clone, Debug)]
@@ -64,7 +62,7 @@ fn draw_bar(svg: &mut Svg, axis: Axis, bar: &Bar, index: usize, top: f64) {
 
 fn draw_span(svg: &mut Svg, span: &Span, index: usize, (from, to): (f64, f64), top: f64, title: &str) {
     let width = (to - from).max(1.0);
-    let key = index % super::COLOURS;
+    let key = index % COLOURS;
     let state = span.state.as_str();
     match span.state {
         KeyState::Retired => {
@@ -96,7 +94,7 @@ fn draw_marks(svg: &mut Svg, axis: Axis, marks: &[Mark], bottom: f64) {
         let y = if free == 0 { 12.0 } else { 32.0 };
         let class = if mark.good { "mark" } else { "mark bad" };
         svg.line("event", (x, y + DOT), (x, bottom));
-        let title = super::escape(&format!("{}. {} at {:.1} s", mark.number, mark.what, mark.at));
+        let title = escape(&format!("{}. {} at {:.1} s", mark.number, mark.what, mark.at));
         svg.raw(&format!(
             r#"<circle class="{class}" cx="{x:.2}" cy="{y}" r="{DOT}"><title>{title}</title></circle>"#
         ));

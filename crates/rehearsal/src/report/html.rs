@@ -1,13 +1,12 @@
 //! The page: self-contained, light or dark as its reader's screen is.
 
+use keystile_picture::{STYLE, briefly, escape, grouped};
+
 use super::sections;
-use crate::moment::{briefly, grouped};
-use crate::picture::{Mark, bars, chart, escape, timeline};
+use crate::picture::{Mark, bars, chart, timeline};
 use crate::record::Record;
 use crate::rehearsal::Rehearsed;
 use crate::verdict::Verdict;
-
-const STYLE: &str = include_str!("style.css");
 
 /// The page of a rehearsal; `command` is what repeats it.
 pub fn html(rehearsed: &Rehearsed, command: &str) -> String {

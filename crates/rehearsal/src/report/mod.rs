@@ -4,7 +4,6 @@ mod document;
 mod html;
 mod plan;
 mod sections;
-mod table;
 mod text;
 
 pub use document::{Document, document};

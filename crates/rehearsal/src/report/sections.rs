@@ -1,10 +1,9 @@
 //! The parts of the page that are tables.
 
 use keystile_keyring::policy::MEMBERS;
+use keystile_picture::{Cell, briefly, grouped, table};
 
-use super::table::{Cell, table};
 use crate::event::ReplicaEvent;
-use crate::moment::{briefly, grouped};
 use crate::record::{Cause, Record, StepRecord, StepState};
 use crate::rehearsal::Rehearsed;
 use crate::settings::Bootstrap;

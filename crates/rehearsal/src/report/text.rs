@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::moment::{briefly, grouped};
 use crate::picture::{bars, letters};
 use crate::rehearsal::Rehearsed;
 use crate::verdict::Criterion;
 use crate::view::Ink;
+use keystile_picture::{briefly, grouped};
 
 /// Width of the column of names.
 const NAME: usize = 36;

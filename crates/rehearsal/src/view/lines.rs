@@ -4,8 +4,8 @@ use crate::event::Event;
 use crate::record::Record;
 use crate::settings::Settings;
 
-use super::ink::Ink;
 use super::{View, Writer, text};
+use keystile_picture::Ink;
 
 /// One line per step.
 pub struct Lines<'a> {

@@ -1,16 +1,15 @@
 //! For a terminal: the same lines, and below them a few that change all the time.
 
 use keystile_keyring::UnixTime;
+use keystile_picture::{Ink, grouped, line as spark_line};
 
 use crate::event::Event;
-use crate::moment::grouped;
 use crate::oracle::Ruling;
 use crate::record::{Record, StepState};
 use crate::settings::Settings;
 
-use super::ink::Ink;
 use super::lines::line_of;
-use super::{View, Writer, spark, text};
+use super::{View, Writer, text};
 
 /// Values of a sparkline: four a second.
 const WIDTH: usize = 32;
@@ -112,7 +111,7 @@ fn keys(record: &Record) -> Vec<String> {
             lines.push(format!(
                 "         {}  {:<WIDTH$}  {word}",
                 kid.short(),
-                spark::line(recent, peak, WIDTH)
+                spark_line(recent, peak, WIDTH)
             ));
         }
     }

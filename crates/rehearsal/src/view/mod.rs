@@ -1,16 +1,14 @@
 //! What is shown while it happens.
 
-mod ink;
 mod lines;
 mod live;
-mod spark;
 mod text;
 
 use crate::event::Event;
 use crate::record::Record;
 use crate::settings::Settings;
 
-pub use ink::Ink;
+pub use keystile_picture::Ink;
 pub use lines::Lines;
 pub use live::Live;
 

@@ -1,12 +1,12 @@
 //! The lines that both views print.
 
 use crate::event::ReplicaEvent;
-use crate::moment::{Moment, briefly};
+use crate::moment::Moment;
 use crate::record::{StepRecord, StepState};
 use crate::replica::ReplicaName;
 use crate::settings::Settings;
 
-use super::ink::Ink;
+use keystile_picture::{Ink, briefly};
 
 /// The width of the column that says what a step did.
 const DID: usize = 44;

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::picture::escape;
+use crate::svg::escape;
 
 /// What stands in a cell.
-pub(super) enum Cell {
+pub enum Cell {
     /// Text.
     Text(String),
     /// A number, on the right.
@@ -21,11 +21,13 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    /// Text.
+    pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub(super) fn number(number: impl Into<String>) -> Self {
+    /// A number.
+    pub fn number(number: impl Into<String>) -> Self {
         Self::Number(number.into())
     }
 
@@ -65,7 +67,7 @@ impl Cell {
 }
 
 /// A table with these heads; nothing if there are no rows.
-pub(super) fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
+pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
     let Some(first) = rows.first() else {
         return String::new();
     };

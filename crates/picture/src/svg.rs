@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// `text` safe to stand in HTML and SVG, in an element or a quoted attribute.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -20,34 +20,37 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// A picture in the making.
-pub(super) struct Svg {
+#[derive(Default)]
+pub struct Svg {
     body: String,
 }
 
 impl Svg {
-    pub(super) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self { body: String::new() }
     }
 
     /// Adds markup as it is.
-    pub(super) fn raw(&mut self, markup: &str) {
+    pub fn raw(&mut self, markup: &str) {
         self.body.push_str(markup);
         self.body.push('\n');
     }
 
-    pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+    /// A straight line.
+    pub fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let (x1, y1, x2, y2) = (place(from.0), place(from.1), place(to.0), place(to.1));
         self.raw(&format!(r#"<line class="{class}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>"#));
     }
 
     /// A text; `anchor` is start, middle or end.
-    pub(super) fn text(&mut self, class: &str, at: (f64, f64), anchor: &str, text: &str) {
+    pub fn text(&mut self, class: &str, at: (f64, f64), anchor: &str, text: &str) {
         let (x, y, text) = (place(at.0), place(at.1), escape(text));
         self.raw(&format!(r#"<text class="{class}" x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>"#));
     }
 
     /// A rectangle that says what it is when it is pointed at.
-    pub(super) fn rect(&mut self, class: &str, corner: (f64, f64), size: (f64, f64), title: &str) {
+    pub fn rect(&mut self, class: &str, corner: (f64, f64), size: (f64, f64), title: &str) {
         let (x, y, width, height) = (place(corner.0), place(corner.1), place(size.0), place(size.1));
         let title = escape(title);
         self.raw(&format!(
@@ -56,7 +59,7 @@ impl Svg {
     }
 
     /// The area under one curve and above another.
-    pub(super) fn area(&mut self, class: &str, upper: &[(f64, f64)], lower: &[(f64, f64)], title: &str) {
+    pub fn area(&mut self, class: &str, upper: &[(f64, f64)], lower: &[(f64, f64)], title: &str) {
         let mut path = String::new();
         for (index, (x, y)) in upper.iter().chain(lower.iter().rev()).enumerate() {
             let command = if index == 0 { 'M' } else { 'L' };
@@ -68,7 +71,7 @@ impl Svg {
     }
 
     /// The whole picture, `size` wide and high, with what is said to those who cannot see it.
-    pub(super) fn finish(self, id: &str, size: (f64, f64), title: &str, description: &str) -> String {
+    pub fn finish(self, id: &str, size: (f64, f64), title: &str, description: &str) -> String {
         let (width, height) = (place(size.0), place(size.1));
         let (title, description, body) = (escape(title), escape(description), self.body);
         format!(

@@ -3,7 +3,7 @@
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The last `width` values as blocks; the height of each is its share of `peak`.
-pub(super) fn line(values: &[f64], peak: f64, width: usize) -> String {
+pub fn line(values: &[f64], peak: f64, width: usize) -> String {
     let shown = values.get(values.len().saturating_sub(width)..).unwrap_or_default();
     shown.iter().map(|value| block(*value, peak)).collect()
 }

@@ -12,15 +12,18 @@ impl Ink {
         Self { on }
     }
 
-    pub(crate) fn green(self, text: &str) -> String {
+    /// What is good.
+    pub fn green(self, text: &str) -> String {
         self.dye(32, text)
     }
 
-    pub(crate) fn red(self, text: &str) -> String {
+    /// What is bad.
+    pub fn red(self, text: &str) -> String {
         self.dye(31, text)
     }
 
-    pub(crate) fn bold(self, text: &str) -> String {
+    /// What counts.
+    pub fn bold(self, text: &str) -> String {
         self.dye(1, text)
     }
 

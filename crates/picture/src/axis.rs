@@ -1,32 +1,32 @@
 //! From seconds to places, and ticks that people like.
 
-use super::{LEFT, RIGHT};
+use crate::{LEFT, RIGHT};
 
 /// The time axis of a picture.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
+pub struct Axis {
     seconds: f64,
 }
 
 impl Axis {
     /// An axis from 0 to `seconds`.
-    pub(super) fn to(seconds: f64) -> Self {
+    pub fn to(seconds: f64) -> Self {
         Self { seconds: if seconds > 0.0 { seconds } else { 1.0 } }
     }
 
     /// Where an instant is; the ends of the axis for what is beyond them.
-    pub(super) fn x(self, seconds: f64) -> f64 {
+    pub fn x(self, seconds: f64) -> f64 {
         LEFT + (RIGHT - LEFT) * (seconds / self.seconds).clamp(0.0, 1.0)
     }
 
     /// The instants to mark: at most a dozen.
-    pub(super) fn ticks(self) -> Vec<f64> {
+    pub fn ticks(self) -> Vec<f64> {
         ticks(self.seconds, 12)
     }
 }
 
 /// Round values from 0 to `most`: steps of 1, 2 or 5 times a power of ten, at most `count` of them.
-pub(super) fn ticks(most: f64, count: u32) -> Vec<f64> {
+pub fn ticks(most: f64, count: u32) -> Vec<f64> {
     let raw = most / f64::from(count.max(1));
     let power = 10_f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= raw);
