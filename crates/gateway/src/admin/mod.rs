@@ -1,5 +1,6 @@
 //! The admin listener: metrics and status, for people and machines that operate the gateway.
 
+mod page;
 mod status;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prometheus_client::registry::Registry;
 
 use crate::http::{Told, health_routes};
@@ -35,6 +36,7 @@ impl Admin {
         Router::new()
             .route("/metrics", get(metrics))
             .route("/status", get(show))
+            .route("/", get(page))
             .with_state(Arc::new(self))
             .merge(health_routes(health))
     }
@@ -48,7 +50,33 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-async fn show(State(admin): State<Arc<Admin>>) -> Response {
+/// JSON, or the page for whoever prefers one: a browser says so, `curl` does not.
+async fn show(state: State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    if wants_page(&headers) {
+        return page(state).await;
+    }
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (no_store, Json(Status::of(&admin))).into_response()
+    let vary = [(header::VARY, HeaderValue::from_static("accept"))];
+    (no_store, vary, Json(Status::of(&state))).into_response()
+}
+
+async fn page(State(admin): State<Arc<Admin>>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept"),
+        (header::CONTENT_SECURITY_POLICY, page::POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, page::html(&Status::of(&admin))).into_response()
+}
+
+/// Whether HTML is named before JSON in `Accept`.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges =
+        values.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or(range));
+    let first = ranges.find(|range| matches!(range.trim(), "text/html" | "application/json"));
+    first.is_some_and(|range| range.trim() == "text/html")
 }

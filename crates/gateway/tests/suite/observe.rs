@@ -134,3 +134,28 @@ async fn reflection_names_the_services() {
     assert!(names.contains(&"openshell.v1.OpenShell".to_owned()), "{names:?}");
     assert!(names.contains(&"keystile.v1.Keystile".to_owned()), "{names:?}");
 }
+
+#[tokio::test]
+async fn a_browser_is_shown_a_page_that_loads_nothing_and_others_get_json() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let kid = world.active().await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (path, accept) in [("/status", browser), ("/", browser), ("/", "*/*")] {
+        let page = get_with(gateway.admin, path, &[("accept", accept)]).await;
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(
+            page.header("content-security-policy")
+                .is_some_and(|policy| policy.contains("default-src 'none'"))
+        );
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        assert!(page.body.contains(kid.as_str()) && page.body.contains("healthy"), "{}", page.body);
+        let foreign = ["<script", "src=", "href=", "@import", "http://", "https://"];
+        assert!(foreign.iter().all(|what| !page.body.contains(what)), "{}", page.body);
+    }
+    for accept in ["*/*", "application/json", "application/json, text/html"] {
+        let document = get_with(gateway.admin, "/status", &[("accept", accept)]).await;
+        assert_eq!(document.json()["generation"], 1, "{accept}");
+    }
+    assert_eq!(get(gateway.admin, "/status").await.json()["ready"], true);
+}
