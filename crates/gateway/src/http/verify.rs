@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::gatekeeper::{Bearer, Caller, Gatekeeper, RETRY_AFTER, Refused};
 use crate::server::Peer;
@@ -20,16 +20,18 @@ const STATE: HeaderName = HeaderName::from_static("x-keystile-key-state");
 pub(super) async fn verify(
     State(gatekeeper): State<Arc<Gatekeeper>>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
+    // Whole, since an extractor of headers would copy them all.
+    request: Request,
 ) -> Response {
-    let mut response = match gatekeeper.caller(&headers, &peer).await {
+    let headers = request.headers();
+    let mut response = match gatekeeper.caller(headers, &peer).await {
         Ok(caller) => accepted(&caller),
         Err(Refused::Unavailable) => {
             let seconds = HeaderValue::from(RETRY_AFTER.as_secs().max(1));
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds)]).into_response()
         }
         Err(refused) => {
-            let challenge = HeaderValue::from_static(challenge(&refused, Bearer::of(&headers)));
+            let challenge = HeaderValue::from_static(challenge(&refused, Bearer::of(headers)));
             (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
         }
     };
