@@ -51,7 +51,7 @@ mod gateways;
 mod ledger;
 mod output;
 mod present;
-mod schedule;
+pub mod schedule;
 mod sources;
 mod state;
 mod supervisor;
@@ -59,6 +59,7 @@ mod token;
 
 pub use command::{CommandError, Ending, TOKEN_FILE_VARIABLE, run_command};
 pub use config::{Config, ConfigError, Identity, Output, Source, Timing, Tls};
+pub use dice::Dice;
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::{Answer, Failure, FailureKind, RETRY_AFTER};
 pub use ledger::Counters;
