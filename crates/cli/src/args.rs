@@ -88,6 +88,8 @@ pub(crate) enum Verb {
     Supervise(verbs::supervise::Args),
     /// Rehearse rotation, rollback and revocation on this machine, under load
     Rehearse(verbs::rehearse::Args),
+    /// Simulate a fleet of up to millions of sandboxes: load, gaps and verdicts through changes and outages
+    Simulate(verbs::simulate::Args),
     /// Mint a first token for a sandbox that gets it in a file
     Mint(Writing<verbs::mint::Args>),
     /// Say whether a token is good now, and if not, which rule it breaks

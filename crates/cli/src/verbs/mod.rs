@@ -20,6 +20,7 @@ pub(crate) mod rollback;
 pub(crate) mod rotate;
 pub(crate) mod serve;
 pub(crate) mod set_policy;
+pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod supervise;
 pub(crate) mod verify;
@@ -37,6 +38,7 @@ pub(crate) async fn run(app: &App, verb: Verb) -> Result<(), Failure> {
         Verb::Serve(args) => serve::run(app, &args).await,
         Verb::Supervise(args) => supervise::run(app, &args).await,
         Verb::Rehearse(args) => rehearse::run(app, &args).await,
+        Verb::Simulate(args) => simulate::run(app, &args).await,
         Verb::Mint(writing) => mint::run(app, &writing.args, writing.dry_run).await,
         Verb::Verify(args) => verify::run(app, &args).await,
         Verb::Inspect(args) => inspect::run(app, &args).await,

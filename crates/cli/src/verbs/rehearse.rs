@@ -99,7 +99,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 }
 
 /// The command that repeats this run.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once("keystile".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
@@ -200,7 +200,7 @@ async fn options(app: &App, args: &Args) -> Result<Options, Failure> {
 }
 
 /// The policy of the file, of the store, or the default.
-async fn policy(app: &App, file: Option<&Path>) -> Result<Policy, Failure> {
+pub(super) async fn policy(app: &App, file: Option<&Path>) -> Result<Policy, Failure> {
     if let Some(path) = file {
         return read_policy(path);
     }
