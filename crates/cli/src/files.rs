@@ -39,6 +39,11 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
     let Some(name) = path.file_name() else {
         return Err(Failure::usage(format!("{} cannot be a file", path.display())));
     };
+    // To replace a device or a pipe would be to take it away from everybody else.
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::new(Exit::Other, format!("{} is not a regular file", path.display()))
+            .expected("a file to write, or to replace"));
+    }
     let new = path.with_file_name(format!(".{}.new-{}", name.to_string_lossy(), std::process::id()));
     let written = write_new(&new, text, 0o600).and_then(|()| std::fs::rename(&new, path));
     written.map_err(|error| {
@@ -72,6 +77,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "new");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
+        assert!(made.success());
+        for path in [&pipe, &directory.path().to_owned()] {
+            let text = write_secret(path, "new").expect_err("refused").text();
+            assert!(text.contains("is not a regular file"), "{text}");
+        }
+        assert!(!pipe.metadata().expect("there").is_file());
     }
 
     #[test]

@@ -13,7 +13,15 @@ const TOKEN_BYTES: u64 = 16 * 1024;
 
 /// A token: see [`named`].
 pub(crate) fn token(app: &App, given: &str) -> Result<Vec<u8>, Failure> {
-    named(app, given, TOKEN_BYTES)
+    let token = named(app, given, TOKEN_BYTES)?;
+    // Three parts, whatever is in them: anything else is a file's name that was mistyped.
+    let is_argument = token == given.trim().as_bytes() && given != "-";
+    if is_argument && given.matches('.').count() != 2 {
+        let shown: String = given.chars().take(64).collect();
+        return Err(Failure::usage(format!("there is no file {shown:?}, and it is no token"))
+            .expected("a token, the name of a file that holds one, or - for standard input"));
+    }
+    Ok(token)
 }
 
 /// What `given` names, less the space around it: `-` is standard input, the name of a file is the file, and so

@@ -50,6 +50,10 @@ fn read_now(path: &Path, max: usize) -> Result<String, ReadError> {
 /// Replaces `path` by a file of mode 0600 with `content`: a reader sees the old or the new whole, and so does
 /// who starts after a crash.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    // To replace a device or a pipe would be to take it away from everybody else.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let temporary = temporary_name(path)?;
     let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -128,6 +132,16 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("place");
+        fs::create_dir(&place).unwrap();
+        assert_eq!(replace(&place, b"token").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(fs::metadata(&place).unwrap().is_dir());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
 
     #[tokio::test]
     async fn a_file_is_read_within_its_bound() {

@@ -135,7 +135,7 @@ fn exit_codes_are_the_documented_ones() {
     desk.ends(2, &["rotat"]);
     desk.ends(2, &["status", "--store", "s3:bucket"]);
     desk.ends(3, &["rotate"]);
-    desk.ends(3, &["verify", "not-a-token"]);
+    desk.ends(3, &["verify", "not.a.token"]);
     desk.ends(0, &["--help"]);
     desk.ends(0, &["--version"]);
     desk.ends(1, &["mint", "sandbox-1", "--out", "no/such/directory/token"]);
