@@ -1,6 +1,8 @@
 //! Names that come from outside: each is bounded and safe to print before anything else sees it.
+//! A clone of one shares its text: a verdict names its key without an allocation.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +57,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The greatest length in bytes.
@@ -65,7 +67,7 @@ macro_rules! name {
             pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
                 let text = text.into();
                 visible($what, &text, Self::MAX)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The text, verbatim.
@@ -90,7 +92,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
 
@@ -135,14 +137,14 @@ impl Kid {
 
     /// The kid that is a fingerprint in lowercase hexadecimal.
     pub fn from_fingerprint(bytes: &[u8; 16]) -> Self {
-        Self(format!("{:032x}", u128::from_be_bytes(*bytes)))
+        Self(format!("{:032x}", u128::from_be_bytes(*bytes)).into())
     }
 }
 
 impl ReplicaId {
     /// Stands for a replica whose name is not known.
     pub(crate) fn unnamed() -> Self {
-        Self("unnamed".to_owned())
+        Self("unnamed".into())
     }
 }
 

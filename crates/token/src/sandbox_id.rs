@@ -1,15 +1,16 @@
 //! Which sandbox a token is for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use keystile_keyring::NameError;
 
-/// A sandbox id: 1 to 128 visible ASCII characters, otherwise opaque.
+/// A sandbox id: 1 to 128 visible ASCII characters, otherwise opaque. A clone shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SandboxId(String);
+pub struct SandboxId(Arc<str>);
 
 /// What `sub` begins with; the sandbox id follows.
-const SUBJECT_PREFIX: &str = "spiffe://openshell/sandbox/";
+pub(crate) const SUBJECT_PREFIX: &str = "spiffe://openshell/sandbox/";
 
 impl SandboxId {
     /// The greatest length in bytes.
@@ -27,7 +28,7 @@ impl SandboxId {
         }
         match text.bytes().enumerate().find(|(_, byte)| !byte.is_ascii_graphic()) {
             Some((offset, byte)) => Err(NameError::NotVisible { what: WHAT, byte, offset }),
-            None => Ok(Self(text)),
+            None => Ok(Self(text.into())),
         }
     }
 
@@ -41,7 +42,7 @@ impl SandboxId {
     /// name it: `a/b`, `a?b` or `a%2fb` would be another workload's name. Tokens name any sandbox.
     pub fn is_path_segment(&self) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        !matches!(self.0.as_str(), "." | "..") && self.0.bytes().all(allowed)
+        !matches!(self.as_str(), "." | "..") && self.0.bytes().all(allowed)
     }
 
     /// The text, verbatim.
