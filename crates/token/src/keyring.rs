@@ -36,8 +36,8 @@ pub enum KeyringError {
     /// The key that signs in the end has been revoked.
     #[error("key {0} is to sign, and is revoked; restore the store, or run keystile rotate --emergency")]
     SignerRevoked(Kid),
-    /// A public key that is no point of the curve.
-    #[error("the public key of {0} is not a valid Ed25519 key")]
+    /// A public key that is no point of the curve, or one by which anybody could sign.
+    #[error("the public key of {0} is not a valid Ed25519 key: no point of the curve, or one of small order")]
     PublicKey(Kid),
     /// The store should hold a private key, and none was given.
     #[error("the private key of {0} is missing; the manifest says that it is there")]

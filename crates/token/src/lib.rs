@@ -81,5 +81,5 @@ pub use public_key::{public_key_from_pem, public_key_to_pem};
 pub use reason::Reason;
 pub use sandbox_id::SandboxId;
 pub use secret::{PrivatePem, SecretToken};
-pub use signer::{SignError, Signer, Verifier};
+pub use signer::{KeyVerifier, SignError, Signer, Verifier};
 pub use verdict::{Accepted, Circumstance, Rejection, Signature, Verdict};
