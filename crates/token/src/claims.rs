@@ -104,6 +104,15 @@ impl Claim {
     }
 }
 
+impl<'i> Reading<'i, Claims> {
+    /// What a token of `issuer` says that was accepted once.
+    pub(crate) fn of_remembered(claims: Claims, issuer: &'i str) -> Self {
+        let Claims { issued_at, expires_at, .. } = claims;
+        let times = TokenTimes { issued_at, expires_at, lineage_began: claims.lineage.began };
+        Self { issuer, audience: issuer, times, fault: None, claims }
+    }
+}
+
 impl Kind for Claims {
     const CEILING: Option<u64> = None;
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::claims::{Claim, ClaimFault};
 use crate::json::Object;
-use crate::judge::{Case, Kind, Reading, at_once};
-use crate::jws::{Header, Segments, Unverified};
+use crate::judge::{Case, Kind, Reading, Shown, at_once};
+use crate::jws::{Header, Segments, Typ};
 use crate::keyring::Keyring;
 use crate::mint::{MintError, Minted};
 use crate::reason::Reason;
@@ -169,6 +169,7 @@ impl Keyring {
         let jti = uuid_v4(entropy)?;
         let (iss, aud) = (self.issuer(), grant.audience.as_str());
         let claims = WireClaims { iss, aud, sub, iat: now, exp, jti, caller_kind, sandbox_id };
+        let claims = serde_json::to_vec(&claims).map_err(|error| MintError::Encoding(error.to_string()))?;
         let token = self.sign(key, |headers| &headers.extension, &claims)?;
         Ok(Minted { token, expires_at: Some(exp), kid: key.kid.clone() })
     }
@@ -191,23 +192,21 @@ impl Keyring {
         now: UnixTime,
     ) -> Result<Verdict<ExtensionClaims>, Reason> {
         let segments = Segments::split(token)?;
-        let (header, payload) = (segments.header()?, segments.payload()?);
-        let token = Unverified { header: Header::read(&header)?, payload };
-        if token.header.asks_for_more {
+        let (header, payload) = (Header::read(segments.header)?, segments.payload()?);
+        if header.asks_for_more {
             return Err(Reason::Malformed);
         }
-        if token.header.typ != Some(EXTENSION_TYP) {
+        if header.typ != Typ::Extension {
             return Err(Reason::WrongType);
         }
-        let kid = token.header.key()?;
-        let foreign = Claim::Iss.string(&token.payload) != Ok(self.issuer());
+        let kid = header.key()?;
+        let foreign = Claim::Iss.string(&payload) != Ok(self.issuer());
         if foreign && !self.knows(kid) {
             return Ok(at_once(Reason::WrongIssuer, Some(kid)));
         }
+        let shown = Shown { segments: &segments, alg: header.alg, payload: &payload };
         let (audience, circumstance) = (audience.as_str(), Circumstance::Usual);
-        let case =
-            Case { keyring: self, segments: &segments, token: &token, kid, audience, now, circumstance };
-        Ok(case.verdict())
+        Ok(Case { keyring: self, kid, audience, now, circumstance }.verdict(&shown))
     }
 }
 

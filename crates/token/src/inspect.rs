@@ -2,7 +2,7 @@
 
 use keystile_keyring::Kid;
 
-use crate::jws::{Header, Segments};
+use crate::jws::{Header, Segments, decode};
 use crate::reason::Reason;
 
 /// The parts of a token that nobody has verified. The signature is not among them, so that what is
@@ -22,12 +22,12 @@ pub struct Inspection {
 /// Takes a token apart under the same limits as verification.
 pub fn inspect(token: &[u8]) -> Result<Inspection, Reason> {
     let segments = Segments::split(token)?;
-    let header = segments.header()?;
+    let header = Header::read(segments.header)?;
     segments.payload()?;
-    let value = |bytes| serde_json::from_slice(bytes).map_err(|_| Reason::Malformed);
+    let value = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|_| Reason::Malformed);
     Ok(Inspection {
-        kid: Header::read(&header)?.kid.kid().cloned(),
-        header: value(segments.header_bytes())?,
+        kid: header.kid.kid().cloned(),
+        header: value(&decode(segments.header)?)?,
         claims: value(segments.payload_bytes())?,
         signature_bytes: segments.signature.len(),
     })

@@ -1,12 +1,12 @@
 //! The rules in their order, for either kind of token.
 
-use keystile_keyring::manifest::End;
+use keystile_keyring::manifest::{Alg, End};
 use keystile_keyring::{Breach, Key, KeyState, Kid, Lookup, TokenTimes, UnixTime};
 
 use crate::claims::ClaimFault;
 use crate::docket::Docket;
 use crate::json::Object;
-use crate::jws::{Segments, Unverified};
+use crate::jws::Segments;
 use crate::keyring::Keyring;
 use crate::reason::Reason;
 use crate::sandbox_id::SandboxId;
@@ -42,42 +42,76 @@ pub(crate) fn at_once<C>(reason: Reason, kid: Option<&Kid>) -> Verdict<C> {
 /// One token before the keyring.
 pub(crate) struct Case<'a> {
     pub(crate) keyring: &'a Keyring,
-    pub(crate) segments: &'a Segments<'a>,
-    pub(crate) token: &'a Unverified<'a>,
     pub(crate) kid: &'a Kid,
     pub(crate) audience: &'a str,
     pub(crate) now: UnixTime,
     pub(crate) circumstance: Circumstance,
 }
 
+/// What a token shows, nothing of it believed yet.
+pub(crate) struct Shown<'a> {
+    pub(crate) segments: &'a Segments<'a>,
+    pub(crate) alg: Option<Alg>,
+    pub(crate) payload: &'a Object<'a>,
+}
+
 impl Case<'_> {
-    pub(crate) fn verdict<C: Kind>(&self) -> Verdict<C> {
+    pub(crate) fn verdict<C: Kind>(&self, shown: &Shown<'_>) -> Verdict<C> {
         let mut docket = Docket::new(Some(self.kid));
-        self.judge(&mut docket).unwrap_or_else(Verdict::Rejected)
+        self.judge(shown, &mut docket).unwrap_or_else(Verdict::Rejected)
+    }
+
+    /// The verdict where the signature is known to be good, and what it vouches for.
+    pub(crate) fn verdict_on<C: Kind>(&self, reading: Reading<'_, C>) -> Verdict<C> {
+        let mut docket = Docket::new(Some(self.kid));
+        self.judge_vouched(reading, &mut docket).unwrap_or_else(Verdict::Rejected)
     }
 
     /// Key and state, algorithm, signature, claims, bounds: in that order.
-    fn judge<C: Kind>(&self, docket: &mut Docket<'_>) -> Result<Verdict<C>, Rejection> {
-        let lookup = self.keyring.manifest().lookup(self.kid, self.now);
-        key_state(lookup, docket)?;
+    fn judge<C: Kind>(&self, shown: &Shown<'_>, docket: &mut Docket<'_>) -> Result<Verdict<C>, Rejection> {
+        let lookup = self.key_state(docket)?;
         if let Lookup::Held(key, _) = lookup {
-            self.signature(key, docket)?;
+            self.signature(key, shown, docket)?;
         }
-        let read = C::read(&self.token.payload);
-        let reading = read.map_err(|fault| docket.reject(Reason::MissingClaim, Some(fault)))?;
-        self.claims(lookup, &reading, docket)
-            .map_err(|rejection| rejection.about(reading.claims.sandbox_id()))?;
-        Ok(self.close(lookup, reading, docket))
+        let reading =
+            C::read(shown.payload).map_err(|fault| docket.reject(Reason::MissingClaim, Some(fault)))?;
+        self.close(lookup, reading, docket)
     }
 
-    fn signature(&self, key: &Key, docket: &mut Docket<'_>) -> Result<(), Rejection> {
-        if self.token.header.alg != key.alg.as_str() {
+    /// The same, the signature having been found good before.
+    fn judge_vouched<C: Kind>(
+        &self,
+        reading: Reading<'_, C>,
+        docket: &mut Docket<'_>,
+    ) -> Result<Verdict<C>, Rejection> {
+        let lookup = self.key_state(docket)?;
+        docket.signature = Signature::Good;
+        self.close(lookup, reading, docket)
+    }
+
+    fn key_state(&self, docket: &mut Docket<'_>) -> Result<Lookup<'_>, Rejection> {
+        let lookup = self.keyring.manifest().lookup(self.kid, self.now);
+        match lookup {
+            Lookup::Unknown => docket.note(Some(Reason::UnknownKid))?,
+            Lookup::Held(_, KeyState::Retired) => docket.note(Some(Reason::RetiredKey))?,
+            Lookup::Held(_, KeyState::Revoked) | Lookup::Gone(End::Revoked) => {
+                docket.note(Some(Reason::RevokedKey))?;
+            }
+            // A tombstone is for ever: no generation brings the key back.
+            Lookup::Gone(End::Retired) => return Err(docket.reject(Reason::RetiredKey, None)),
+            Lookup::Held(..) => {}
+        }
+        Ok(lookup)
+    }
+
+    fn signature(&self, key: &Key, shown: &Shown<'_>, docket: &mut Docket<'_>) -> Result<(), Rejection> {
+        if shown.alg != Some(key.alg) {
             return Err(docket.reject(Reason::AlgMismatch, None));
         }
-        let signature = <&[u8; 64]>::try_from(self.segments.signature.as_slice()).ok();
+        let signature = <&[u8; 64]>::try_from(shown.segments.signature.as_slice()).ok();
         let good = signature
             .zip(self.keyring.verifier(&key.kid))
-            .is_some_and(|(signature, verifier)| verifier.verify(self.segments.signing_input, signature));
+            .is_some_and(|(signature, verifier)| verifier.verify(shown.segments.signing_input, signature));
         docket.signature = if good { Signature::Good } else { Signature::Bad };
         docket.note((!good).then_some(Reason::BadSignature))
     }
@@ -142,7 +176,23 @@ impl Case<'_> {
             }
     }
 
-    fn close<C: Kind>(&self, lookup: Lookup<'_>, reading: Reading<'_, C>, docket: &Docket<'_>) -> Verdict<C> {
+    fn close<C: Kind>(
+        &self,
+        lookup: Lookup<'_>,
+        reading: Reading<'_, C>,
+        docket: &mut Docket<'_>,
+    ) -> Result<Verdict<C>, Rejection> {
+        self.claims(lookup, &reading, docket)
+            .map_err(|rejection| rejection.about(reading.claims.sandbox_id()))?;
+        Ok(self.conclude(lookup, reading, docket))
+    }
+
+    fn conclude<C: Kind>(
+        &self,
+        lookup: Lookup<'_>,
+        reading: Reading<'_, C>,
+        docket: &Docket<'_>,
+    ) -> Verdict<C> {
         let rejection = match (docket.open(), lookup) {
             (None, Lookup::Held(key, state)) => {
                 return Verdict::Accepted(Accepted { claims: reading.claims, kid: key.kid.clone(), state });
@@ -157,19 +207,6 @@ impl Case<'_> {
                 Verdict::Unavailable(Rejection { alarm: false, ..rejection })
             }
         }
-    }
-}
-
-fn key_state(lookup: Lookup<'_>, docket: &mut Docket<'_>) -> Result<(), Rejection> {
-    match lookup {
-        Lookup::Unknown => docket.note(Some(Reason::UnknownKid)),
-        Lookup::Held(_, KeyState::Retired) => docket.note(Some(Reason::RetiredKey)),
-        Lookup::Held(_, KeyState::Revoked) | Lookup::Gone(End::Revoked) => {
-            docket.note(Some(Reason::RevokedKey))
-        }
-        // A tombstone is for ever: no generation brings the key back.
-        Lookup::Gone(End::Retired) => Err(docket.reject(Reason::RetiredKey, None)),
-        Lookup::Held(..) => Ok(()),
     }
 }
 

@@ -3,44 +3,81 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_keyring::Kid;
+use keystile_keyring::manifest::Alg;
 
+use crate::extension::EXTENSION_TYP;
 use crate::json::{Object, Value};
 use crate::reason::Reason;
 
 /// The greatest size of a token, in bytes.
 pub const TOKEN_BYTES: usize = 8 * 1024;
 
+/// The `typ` of a sandbox token, if it has one.
+pub(crate) const SANDBOX_TYP: &str = "JWT";
+
 /// `base64url` without padding, trailing bits zero: one encoding for one sequence of bytes.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The decoded segments of a compact serialization (RFC 7515 section 7.1).
+/// Appends a dot and [`encode`] of `bytes` to a token.
+pub(crate) fn append_segment(token: &mut Vec<u8>, bytes: &[u8]) {
+    token.push(b'.');
+    let start = token.len();
+    token.resize(start + encoded_length(bytes.len()), 0);
+    let room = token.get_mut(start..).unwrap_or_default();
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, room);
+    debug_assert_eq!(written, Ok(encoded_length(bytes.len())), "the room is what the encoding takes");
+}
+
+/// The length of [`encode`] of `bytes` bytes.
+pub(crate) fn encoded_length(bytes: usize) -> usize {
+    base64::encoded_len(bytes, false).unwrap_or_default()
+}
+
+/// The segments of a compact serialization (RFC 7515 section 7.1); the header is still encoded.
 pub(crate) struct Segments<'t> {
     /// What the signature is over.
     pub(crate) signing_input: &'t [u8],
     pub(crate) signature: Vec<u8>,
-    header: Vec<u8>,
+    pub(crate) header: &'t [u8],
     payload: Vec<u8>,
-}
-
-/// A token whose signature nobody has checked.
-pub(crate) struct Unverified<'s> {
-    pub(crate) header: Header<'s>,
-    pub(crate) payload: Object<'s>,
 }
 
 /// The members of the protected header that matter here. Keys that a token brings along (`jwk`,
 /// `jku`, `x5c`, `x5u`) are not even read (RFC 8725 section 3.10).
-pub(crate) struct Header<'s> {
-    pub(crate) alg: &'s str,
-    pub(crate) typ: Option<&'s str>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// `None` if it is none that a key can have.
+    pub(crate) alg: Option<Alg>,
+    pub(crate) typ: Typ,
     pub(crate) kid: KeyName,
     /// `crit` or `b64` stands in it: rules that this profile does not know.
     pub(crate) asks_for_more: bool,
 }
 
+/// The header's `typ`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Typ {
+    Absent,
+    Sandbox,
+    Extension,
+    Other,
+}
+
+impl Typ {
+    fn of(text: Option<&str>) -> Self {
+        match text {
+            None => Self::Absent,
+            Some(SANDBOX_TYP) => Self::Sandbox,
+            Some(EXTENSION_TYP) => Self::Extension,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
 /// The header's `kid`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyName {
     Absent,
     /// A string that no key of a keyring can be called.
@@ -68,19 +105,8 @@ impl<'t> Segments<'t> {
         else {
             return Err(Reason::Malformed);
         };
-        let decode = |segment: &[u8]| URL_SAFE_NO_PAD.decode(segment).map_err(|_| Reason::Malformed);
         let signing_input = token.get(..header.len() + 1 + payload.len()).ok_or(Reason::Malformed)?;
-        Ok(Self {
-            signing_input,
-            signature: decode(signature)?,
-            header: decode(header)?,
-            payload: decode(payload)?,
-        })
-    }
-
-    /// The header's JSON text.
-    pub(crate) fn header(&self) -> Result<Object<'_>, Reason> {
-        Object::parse(&self.header).map_err(|_| Reason::Malformed)
+        Ok(Self { signing_input, signature: decode(signature)?, header, payload: decode(payload)? })
     }
 
     /// The payload's JSON text.
@@ -88,16 +114,17 @@ impl<'t> Segments<'t> {
         Object::parse(&self.payload).map_err(|_| Reason::Malformed)
     }
 
-    pub(crate) fn header_bytes(&self) -> &[u8] {
-        &self.header
-    }
-
     pub(crate) fn payload_bytes(&self) -> &[u8] {
         &self.payload
     }
 }
 
-impl<'s> Header<'s> {
+/// The bytes of a segment, if it is the one encoding of them.
+pub(crate) fn decode(segment: &[u8]) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Reason::Malformed)
+}
+
+impl Header {
     /// The kid that the token names. There is no other way to a key: none is tried in its absence.
     pub(crate) fn key(&self) -> Result<&Kid, Reason> {
         match &self.kid {
@@ -107,8 +134,10 @@ impl<'s> Header<'s> {
         }
     }
 
-    /// Reads the header; a member of the wrong type makes the whole no JWS (RFC 7515 section 4.1).
-    pub(crate) fn read(header: &'s Object<'s>) -> Result<Self, Reason> {
+    /// Reads a header segment; a member of the wrong type makes the whole no JWS (RFC 7515 section 4.1).
+    pub(crate) fn read(segment: &[u8]) -> Result<Self, Reason> {
+        let json = decode(segment)?;
+        let header = Object::parse(&json).map_err(|_| Reason::Malformed)?;
         let string = |name| match header.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_ref())),
@@ -118,9 +147,10 @@ impl<'s> Header<'s> {
             None => KeyName::Absent,
             Some(text) => Kid::new(text).map_or(KeyName::Unusable, KeyName::Kid),
         };
+        let alg = string("alg")?.ok_or(Reason::Malformed)?;
         Ok(Self {
-            alg: string("alg")?.ok_or(Reason::Malformed)?,
-            typ: string("typ")?,
+            alg: [Alg::EdDsa].into_iter().find(|known| known.as_str() == alg),
+            typ: Typ::of(string("typ")?),
             kid,
             asks_for_more: header.get("crit").is_some() || header.get("b64").is_some(),
         })

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use keystile_keyring::check::{self, Violation};
 use keystile_keyring::manifest::PrivateState;
-use keystile_keyring::{Digest, Key, Kid, Manifest};
+use keystile_keyring::{Digest, Key, KeyState, Kid, Manifest, UnixTime};
 
+use crate::jws::Header;
 use crate::mint::Headers;
 use crate::private_key::KeyError;
 use crate::private_keys::PrivateKeys;
+use crate::remembered::Author;
 use crate::signer::{KeyVerifier, Signer, Verifier};
 
 /// A manifest with its keys parsed and its signers at hand. Immutable.
@@ -21,10 +23,12 @@ pub struct Keyring {
 }
 
 struct Compiled {
-    kid: Kid,
+    author: Arc<Author>,
     verifier: Box<dyn Verifier>,
     signer: Option<Box<dyn Signer>>,
     headers: Headers,
+    /// What `headers.sandbox` says, as the strict parser reads it.
+    sandbox_header: Option<Header>,
 }
 
 /// Why a keyring is refused whole.
@@ -90,14 +94,22 @@ impl Keyring {
         if let Some(last) = last.filter(|last| last.revoked.is_some()) {
             return Err(KeyringError::SignerRevoked(last.kid.clone()));
         }
+        let issuer = manifest.gateway_id.issuer();
         let compiled = manifest.keys.iter().map(|key| {
             let verifier = KeyVerifier::new(&key.public_key);
             let verifier = verifier.ok_or_else(|| KeyringError::PublicKey(key.kid.clone()))?;
-            let (kid, headers) = (key.kid.clone(), Headers::of(key));
-            Ok(Compiled { kid, verifier: Box::new(verifier), signer: signer(key)?, headers })
+            let (kid, issuer, headers) = (key.kid.clone(), issuer.clone(), Headers::of(key));
+            let author = Arc::new(Author { kid, alg: key.alg, public_key: key.public_key, issuer });
+            let sandbox_header = Header::read(headers.sandbox.as_bytes()).ok();
+            Ok(Compiled {
+                author,
+                verifier: Box::new(verifier),
+                signer: signer(key)?,
+                headers,
+                sandbox_header,
+            })
         });
         let keys = compiled.collect::<Result<_, KeyringError>>()?;
-        let issuer = manifest.gateway_id.issuer();
         Ok(Self { manifest: Arc::new(manifest), digest, issuer, keys })
     }
 
@@ -135,8 +147,32 @@ impl Keyring {
         key.signer.as_ref().map(|signer| (&key.headers, signer.as_ref()))
     }
 
+    /// What a header segment says that is byte for byte one of those that are minted here.
+    pub(crate) fn recognise(&self, segment: &[u8]) -> Option<&Header> {
+        let mut keys = self.keys.iter();
+        keys.find(|key| key.headers.sandbox.as_bytes() == segment)?.sandbox_header.as_ref()
+    }
+
+    /// Who signs with the key of `kid`.
+    pub(crate) fn author(&self, kid: &Kid) -> Option<&Arc<Author>> {
+        self.compiled(kid).map(|key| &key.author)
+    }
+
+    /// Who signs with each key whose tokens may be good at `now`.
+    pub(crate) fn verifying_authors(&self, now: UnixTime) -> impl Iterator<Item = &Arc<Author>> {
+        let verifies = move |kid| self.manifest.state_at(kid, now).is_some_and(KeyState::published);
+        self.keys.iter().map(|key| &key.author).filter(move |author| verifies(&author.kid))
+    }
+
+    /// The same, with the strict parser for every header.
+    #[cfg(test)]
+    pub(crate) fn recognising_nothing(mut self) -> Self {
+        self.keys.iter_mut().for_each(|key| key.sandbox_header = None);
+        self
+    }
+
     fn compiled(&self, kid: &Kid) -> Option<&Compiled> {
-        self.keys.iter().find(|key| key.kid == *kid)
+        self.keys.iter().find(|key| key.author.kid == *kid)
     }
 }
 

@@ -18,6 +18,7 @@ mod mint;
 mod openshell;
 mod promise;
 mod reasons;
+mod remembered;
 mod reread;
 mod routing;
 mod secrecy;
