@@ -120,6 +120,8 @@ pub const SETTINGS: &[Setting] = &[
         .within(8192, 1024 * 1024),
     setting!(max_body_bytes at limits.body_bytes: Kind::Bytes, "the most bytes of a request's body")
         .within(1024, 16 * 1024 * 1024),
+    setting!(remembered_signatures at limits.remembered_signatures: Kind::Bytes, "the most bytes of tokens whose good signatures are remembered; 0 remembers none")
+        .within(0, 2 * 1024 * 1024 * 1024),
     setting!(request_timeout at limits.request_timeout: Kind::Duration, "the most time for one request")
         .within(10, 600_000),
     setting!(handshake_timeout at limits.handshake_timeout: Kind::Duration, "the most time for a TLS handshake and first bytes")

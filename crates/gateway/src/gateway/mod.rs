@@ -57,7 +57,7 @@ impl Gateway {
         let reader =
             Reader { store: Arc::clone(&store), clock: Arc::clone(&clock), verify_only: config.verify_only };
         let first = start::load(&reader, &identity).await?;
-        let (parts, registry, sightings) = Parts::around(first, clock);
+        let (parts, registry, sightings) = Parts::around(first, clock, &config);
         let (public, health) = parts.public(&config, entropy, services)?;
         let admin = parts.admin(identity.clone(), registry, store.as_ref());
         let reporter = parts.reporter(&config, identity, store);

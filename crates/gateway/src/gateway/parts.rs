@@ -37,10 +37,14 @@ pub(super) struct Parts {
 impl Parts {
     /// The parts around the keyring that was loaded first; what shows the metrics; what waits for the
     /// census to be kept.
-    pub(super) fn around(first: Held, clock: Arc<dyn Clock>) -> (Self, Registry, mpsc::Receiver<Sighting>) {
+    pub(super) fn around(
+        first: Held,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+    ) -> (Self, Registry, mpsc::Receiver<Sighting>) {
         let (metrics, mut registry) = Metrics::new();
         let metrics = Arc::new(metrics);
-        let replica = Arc::new(Replica::new(clock, first));
+        let replica = Arc::new(Replica::new(clock, first, config.limits.remembered_signatures.0 as usize));
         registry.register_collector(Box::new(View(Arc::clone(&replica))));
         let (census, queue) = Census::new();
         let gatekeeper = Arc::new(Gatekeeper {

@@ -29,6 +29,10 @@ viewed! {
     READY = "ready", &[], "1 if requests should be sent here";
     MINTING = "minting", &[], "1 if tokens are minted here";
     DEGRADED = "degraded", &[], "1 if the last read of the store was not in order";
+    REMEMBERED_TOKENS = "remembered_tokens", &[], "Tokens whose good signature is remembered";
+    REMEMBERED_BYTES = "remembered_bytes", &[], "Bytes that they take";
+    REMEMBERED_HITS = "remembered_hits", &[], "Verifications that found the signature remembered";
+    REMEMBERED_MISSES = "remembered_misses", &[], "Verifications that did not";
     KEY_ACCEPTED = "key_accepted", &["kid"], "Tokens accepted, by key";
     KEY_MINTED = "key_minted", &["kid"], "Tokens minted, by key";
     KEY_STATE = "key_state", &["kid", "state"], "1 for the state that each key is in";
@@ -48,6 +52,7 @@ impl Collector for View {
         let (held, moment) = (self.0.held(), self.0.moment());
         let manifest = held.keyring.manifest();
         let readiness = self.0.readiness(&held, moment, Viewer::Operators);
+        let remembered = self.0.remembered();
         let gauges = [
             (GENERATION, held.generation()),
             (CONFIRMATION_AGE, readiness.confirmed_seconds_ago),
@@ -56,10 +61,15 @@ impl Collector for View {
             (READY, u64::from(readiness.ready)),
             (MINTING, u64::from(readiness.mints)),
             (DEGRADED, u64::from(held.trouble.is_some())),
+            (REMEMBERED_TOKENS, remembered.entries),
+            (REMEMBERED_BYTES, remembered.bytes),
         ];
         for (metric, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(describe(&mut encoder, metric, MetricType::Gauge)?)?;
+        }
+        for (metric, count) in [(REMEMBERED_HITS, remembered.hits), (REMEMBERED_MISSES, remembered.misses)] {
+            ConstCounter::new(count).encode(describe(&mut encoder, metric, MetricType::Counter)?)?;
         }
         let mut accepted = describe(&mut encoder, KEY_ACCEPTED, MetricType::Counter)?;
         for key in held.keys.iter() {

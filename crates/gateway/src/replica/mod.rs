@@ -1,7 +1,8 @@
 //! The replica's keyring: swapped atomically, confirmed again and again, asked by every request.
 //!
-//! The request path takes no lock: it loads an [`Arc`], reads the clocks once and decides. Only a token
-//! that would be refused for a reason that a newer generation could change waits for the store.
+//! The request path loads an [`Arc`], reads the clocks once and decides; the one lock that it takes is that
+//! of the few tokens among which its own may be remembered. Only a token that would be refused for a
+//! reason that a newer generation could change waits for the store.
 
 mod held;
 mod offer;
@@ -15,7 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use keystile_system::Clock;
-use keystile_token::{Accepted, Circumstance, Reason, Rejection, Signature, Verdict};
+use keystile_token::{
+    Accepted, Circumstance, Reason, Rejection, Remembered, RememberedCounts, Signature, Verdict,
+};
 use tokio::sync::watch;
 
 pub(crate) use held::{Held, Moment};
@@ -31,6 +34,8 @@ use reread::{Reread, Rereads};
 pub(crate) struct Replica {
     clock: Arc<dyn Clock>,
     held: ArcSwap<Held>,
+    /// Signatures that were found good. Everything else about a token is judged at each request.
+    remembered: Remembered,
     rereads: Rereads,
     /// Counts what a report should tell at once.
     news: watch::Sender<u64>,
@@ -54,10 +59,12 @@ pub(crate) struct Judged {
 }
 
 impl Replica {
-    pub(crate) fn new(clock: Arc<dyn Clock>, first: Held) -> Self {
+    /// A replica that holds `first` and remembers good signatures in `remembered_bytes` bytes.
+    pub(crate) fn new(clock: Arc<dyn Clock>, first: Held, remembered_bytes: usize) -> Self {
         Self {
             clock,
             held: ArcSwap::from_pointee(first),
+            remembered: Remembered::new(remembered_bytes),
             rereads: Rereads::new(),
             news: watch::Sender::new(0),
             stopping: AtomicBool::new(false),
@@ -72,6 +79,19 @@ impl Replica {
     /// What is held now.
     pub(crate) fn held(&self) -> Arc<Held> {
         self.held.load_full()
+    }
+
+    /// From now on requests are decided by `held`. What a key has signed that verifies nothing any more
+    /// is forgotten.
+    pub(crate) fn put_in_force(&self, held: Held) {
+        let held = Arc::new(held);
+        self.held.store(Arc::clone(&held));
+        self.remembered.settle(&held.keyring, self.clock.now());
+    }
+
+    /// How the memory of good signatures has done.
+    pub(crate) fn remembered(&self) -> RememberedCounts {
+        self.remembered.counts()
     }
 
     /// Ticks when there is something to report at once.
@@ -115,7 +135,8 @@ impl Replica {
                 Circumstance::StoreUnreadable { confirmed_at: held.confirmed.at }
             }
         };
-        let outcome = match held.keyring.verify_with(token, moment.now, circumstance) {
+        let keyring = &held.keyring;
+        let outcome = match keyring.verify_remembering(token, moment.now, circumstance, &self.remembered) {
             Verdict::Accepted(accepted) => overruled(&held, accepted),
             Verdict::NotOurs => Outcome::NotOurs,
             Verdict::Rejected(rejection) => Outcome::Rejected(rejection),

@@ -81,7 +81,7 @@ impl Reloader {
             self.metrics.reloads.inc();
             tracing::info!(from = before.generation(), to = held.generation(), "loaded a new generation");
         }
-        self.replica.held.store(Arc::new(held));
+        self.replica.put_in_force(held);
         if news {
             self.replica.tell();
         }

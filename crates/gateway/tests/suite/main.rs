@@ -11,6 +11,7 @@ mod logs;
 mod observe;
 mod published;
 mod refusals;
+mod remembered;
 mod reports;
 mod rotation;
 mod shutdown;
