@@ -194,8 +194,9 @@ impl Case<'_> {
         docket: &Docket<'_>,
     ) -> Verdict<C> {
         let rejection = match (docket.open(), lookup) {
-            (None, Lookup::Held(key, state)) => {
-                return Verdict::Accepted(Accepted { claims: reading.claims, kid: key.kid.clone(), state });
+            (None, Lookup::Held(_, state)) => {
+                // Not a clone of the manifest's own: all threads would write to its one count.
+                return Verdict::Accepted(Accepted { claims: reading.claims, kid: self.kid.clone(), state });
             }
             (Some(rejection), _) => rejection.about(reading.claims.sandbox_id()),
             (None, Lookup::Gone(_) | Lookup::Unknown) => docket.reject(Reason::UnknownKid, None),
