@@ -93,6 +93,7 @@ pub struct Config {
 #[allow(missing_docs, reason = "each field is documented once, in the table of settings")]
 pub struct Limits {
     pub connections: u32,
+    pub connections_per_address: Option<u32>,
     pub requests: u32,
     pub streams: u32,
     pub header_bytes: ByteCount,
@@ -103,10 +104,18 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
+impl Limits {
+    /// The most connections of one address; 0 is no limit.
+    pub(crate) fn per_address(&self) -> u32 {
+        self.connections_per_address.unwrap_or_else(|| self.connections.div_ceil(4))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 8192,
+            connections_per_address: None,
             requests: 2048,
             streams: 256,
             header_bytes: ByteCount(32 * 1024),

@@ -114,6 +114,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!(certificate_bootstrap: Kind::Switch, "let a client certificate that names a sandbox obtain its first token"),
     setting!(extension_services: Kind::Pairs, "extension services that credentials are minted for, each with its audience"),
     setting!(max_connections at limits.connections: Kind::Number, "the most connections at a time").within(1, 1_000_000),
+    setting!(max_connections_per_address at limits.connections_per_address: Kind::Number, "the most connections of one IPv4 address or IPv6 /64 at a time; 0: no such limit, as behind a proxy; default: a quarter of max_connections")
+        .within(0, 1_000_000),
     setting!(max_requests at limits.requests: Kind::Number, "the most requests worked on at a time").within(1, 1_000_000),
     setting!(max_streams at limits.streams: Kind::Number, "the most HTTP/2 streams of one connection").within(1, 65_535),
     setting!(max_header_bytes at limits.header_bytes: Kind::Bytes, "the most bytes of a request's headers")

@@ -214,6 +214,20 @@ impl Value for u32 {
     }
 }
 
+impl Value for Option<u32> {
+    fn parse(raw: &Raw) -> Option<Self> {
+        u32::parse(raw).map(Some)
+    }
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(u32::show)
+    }
+
+    fn measure(&self) -> Option<u64> {
+        self.map(u64::from)
+    }
+}
+
 impl Value for i64 {
     fn parse(raw: &Raw) -> Option<Self> {
         raw.text()?.parse().ok()

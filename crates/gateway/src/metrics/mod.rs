@@ -99,6 +99,8 @@ metrics! {
         connections_open: Gauge,
         /// Connections accepted
         connections: Counter,
+        /// Connections closed at once because their address had as many as it may
+        connections_refused: Counter,
         /// TLS handshakes that failed or took too long
         handshake_failures: Counter,
         /// Requests refused because as many as allowed were worked on

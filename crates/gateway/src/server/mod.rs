@@ -1,5 +1,6 @@
 //! The listener: connections in, requests out, within limits; and an orderly end.
 
+mod addresses;
 mod admit;
 mod handshake;
 mod pace;
@@ -26,12 +27,19 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::tls::{PeerCertificate, Tls};
 
+use addresses::Addresses;
 pub(crate) use admit::{Admission, is_grpc};
 use handshake::Failures;
-use pace::{Paced, Requests};
+use pace::{Paced, Requests, Times};
 
 /// How long a listener that cannot accept (out of file descriptors) waits before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The most streams that a peer may reset before they were looked at ("rapid reset").
+const RESETS_UNSEEN: usize = 20;
+
+/// The most streams of one connection that may be reset for the peer's mistakes in them ("made you reset").
+const RESETS_BY_ERROR: usize = 100;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -56,6 +64,7 @@ impl Server {
     /// Whether they all did.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>, grace: Duration) -> bool {
         let slots = Arc::new(Semaphore::new(self.limits.connections as usize));
+        let addresses = Addresses::new(self.limits.per_address());
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let connection = Connection {
@@ -79,9 +88,14 @@ impl Server {
             };
             match accepted {
                 Ok((stream, address)) => {
+                    let Some(place) = addresses.place(address.ip(), &connection.metrics) else {
+                        continue;
+                    };
                     let serve = connection.clone().serve(stream, address, graceful.watcher());
                     connections.spawn(async move {
                         serve.await;
+                        // In this order: who was waiting for the slot finds the place free.
+                        drop(place);
                         drop(slot);
                     });
                 }
@@ -102,6 +116,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let header_bytes = limits.header_bytes.0;
     builder
+        // A request of more than 100 headers is refused: as the server does by itself.
         .http1()
         .timer(TokioTimer::new())
         // It runs between two requests too: a header that is arriving is timed by `Paced`.
@@ -110,6 +125,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(RESETS_UNSEEN)
+        .max_local_error_reset_streams(RESETS_BY_ERROR)
         .max_header_list_size(header_bytes)
         .initial_stream_window_size(limits.body_bytes.0.max(65_535))
         .keep_alive_interval(limits.idle_timeout / 2)
@@ -158,9 +175,10 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let address = peer.address;
-        let Limits { handshake_timeout, request_timeout, .. } = self.limits;
+        let Limits { handshake_timeout: first, request_timeout: header, idle_timeout: taken, .. } =
+            self.limits;
         let requests = Requests::default();
-        let stream = Paced::new(stream, handshake_timeout, request_timeout, requests.clone());
+        let stream = Paced::new(stream, Times { first, header, taken }, requests.clone());
         let router = self.router;
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
             requests.begun();

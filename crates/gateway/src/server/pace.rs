@@ -1,4 +1,5 @@
-//! A peer that connects and says nothing, half a preface, or a header byte by byte, does not keep its connection.
+//! A peer that connects and says nothing, half a preface, or a header byte by byte, or that does not read what it
+//! asked for, does not keep its connection.
 
 use std::future::Future;
 use std::io;
@@ -32,10 +33,22 @@ impl Requests {
     }
 }
 
+/// How long what a peer owes may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Its first bytes.
+    pub(super) first: Duration,
+    /// Each header in HTTP/1.
+    pub(super) header: Duration,
+    /// To take any byte that is written.
+    pub(super) taken: Duration,
+}
+
 /// A stream whose first bytes must arrive within a time, and in HTTP/1 each request's header within another.
 ///
 /// The server's own limit on reading a header also runs while a connection idles between two requests, and so has
-/// to be long. HTTP/2 bounds headers by their size, and idle connections by pings.
+/// to be long. HTTP/2 bounds headers by their size, and idle connections by pings; but it would wait for ever to write
+/// the ping, or its farewell, to a peer that reads nothing.
 pub(super) struct Paced<S> {
     stream: S,
     awaited: Option<Pin<Box<Sleep>>>,
@@ -43,6 +56,9 @@ pub(super) struct Paced<S> {
     begins: Vec<u8>,
     /// Absent in HTTP/2.
     headers: Option<Headers>,
+    taken: Duration,
+    /// Runs while the peer takes nothing.
+    untaken: Option<Pin<Box<Sleep>>>,
 }
 
 /// The header that is arriving, if one is.
@@ -83,11 +99,11 @@ impl Headers {
 }
 
 impl<S> Paced<S> {
-    /// `first`: for the first bytes; `header`: for each header, of which `requests` tells when it is whole.
-    pub(super) fn new(stream: S, first: Duration, header: Duration, requests: Requests) -> Self {
-        let awaited = Some(Box::pin(tokio::time::sleep(first)));
-        let headers = Some(Headers { limit: header, requests, arriving: None });
-        Self { stream, awaited, read: 0, begins: Vec::new(), headers }
+    /// `requests` tells when a header is whole.
+    pub(super) fn new(stream: S, times: Times, requests: Requests) -> Self {
+        let awaited = Some(Box::pin(tokio::time::sleep(times.first)));
+        let headers = Some(Headers { limit: times.header, requests, arriving: None });
+        Self { stream, awaited, read: 0, begins: Vec::new(), headers, taken: times.taken, untaken: None }
     }
 
     fn arrived(&mut self, bytes: &[u8]) {
@@ -110,6 +126,17 @@ impl<S> Paced<S> {
     fn late(&mut self, cx: &mut Context<'_>) -> bool {
         let first = self.awaited.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
         first || self.headers.as_mut().is_some_and(|headers| headers.late(cx))
+    }
+
+    /// What came of writing; an error if the peer has taken nothing for too long.
+    fn written<T>(&mut self, outcome: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.untaken = None;
+            return outcome;
+        }
+        let taken = self.taken;
+        let timer = self.untaken.get_or_insert_with(|| Box::pin(tokio::time::sleep(taken)));
+        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -137,15 +164,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(outcome, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(outcome, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.written(outcome, cx)
     }
 
     fn poll_write_vectored(
@@ -153,7 +183,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(outcome, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -172,7 +203,24 @@ mod tests {
     fn pair(first: Duration, header: Duration) -> (DuplexStream, Paced<DuplexStream>, Requests) {
         let (peer, stream) = tokio::io::duplex(64);
         let requests = Requests::default();
-        (peer, Paced::new(stream, first, header, requests.clone()), requests)
+        let times = Times { first, header, taken: SHORT };
+        (peer, Paced::new(stream, times, requests.clone()), requests)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_times_out_and_a_slow_one_does_not() {
+        let (mut peer, mut stream, _) = pair(LONG, LONG);
+        let reader = tokio::spawn(async move {
+            for _ in 0..10 {
+                tokio::time::sleep(SHORT / 2).await;
+                peer.read_exact(&mut [0; 64]).await.expect("bytes");
+            }
+            peer
+        });
+        stream.write_all(&[b'x'; 640]).await.expect("they are taken, slowly");
+        let _peer = reader.await.expect("it reads");
+        let error = stream.write_all(&[b'x'; 65]).await.expect_err("nobody takes the last one");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]

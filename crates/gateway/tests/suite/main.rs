@@ -2,9 +2,11 @@
 #![allow(unreachable_pub, reason = "the modules are one test binary")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod abuse;
 mod client;
 mod extension;
 mod flood;
+mod frames;
 mod happy;
 mod limits;
 mod logs;
@@ -15,6 +17,7 @@ mod remembered;
 mod reports;
 mod rotation;
 mod shutdown;
+mod smuggling;
 mod staleness;
 mod start;
 mod store;
