@@ -184,9 +184,11 @@ impl Connection {
             requests.begun();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer.clone());
-            let router = router.clone();
+            let (router, requests) = (router.clone(), requests.clone());
             async move {
-                Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+                let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                requests.answered();
+                Ok::<_, Infallible>(answer)
             }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();

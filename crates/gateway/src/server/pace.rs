@@ -18,13 +18,19 @@ const ENOUGH: usize = 24;
 /// How the connection preface of HTTP/2 begins, as no HTTP/1 request does.
 const PREFACE: &[u8] = b"PRI ";
 
-/// Counts the requests of one connection whose headers have arrived whole.
+/// Counts how often a request of one connection has begun or was answered: what had arrived until then was no header
+/// that hangs back.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests(Arc<AtomicU64>);
 
 impl Requests {
-    /// One more.
+    /// A header has arrived whole.
     pub(super) fn begun(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request is done with, and so is its body.
+    pub(super) fn answered(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -69,7 +75,7 @@ struct Headers {
 }
 
 struct Arriving {
-    /// How many requests had arrived whole before it.
+    /// The count before it.
     before: u64,
     timer: Pin<Box<Sleep>>,
 }
@@ -85,7 +91,7 @@ impl Headers {
         });
     }
 
-    /// Forgets the header that has arrived whole since.
+    /// Forgets what was no header, or has arrived whole since.
     fn settle(&mut self) {
         let now = self.requests.count();
         self.arriving.take_if(|arriving| arriving.before != now);

@@ -146,3 +146,26 @@ async fn requests_beyond_the_limit_and_the_time_are_refused_in_the_callers_proto
     world.store.hold(false);
     assert_eq!(verify(gateway.addr, &good).await.code, StatusCode::OK);
 }
+
+/// What arrives of a body is no header: after it, a connection may idle.
+#[tokio::test]
+async fn a_body_that_comes_after_its_header_does_not_cut_the_connection_off() {
+    let world = World::begun().await;
+    let request_timeout = Duration::from_millis(300);
+    let gateway = limited(&world, Limits { request_timeout, ..Limits::default() }).await;
+    let mut stream = TcpStream::connect(gateway.addr).await.expect("it listens");
+    for _ in 0..2 {
+        // Over HTTP/1, which tonic answers too; its message is read whole.
+        let head = "POST /keystile.v1.Keystile/WhoAmI HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc\r\n\
+                    te: trailers\r\ncontent-length: 5\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(&[0; 5]).await.expect("it reads");
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.expect("it answers");
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 200");
+        let until_idle = Duration::from_millis(50);
+        while let Ok(Ok(1..)) = tokio::time::timeout(until_idle, stream.read(&mut answer)).await {}
+        tokio::time::sleep(request_timeout * 2).await;
+    }
+}
