@@ -5,7 +5,7 @@ use keystile_keyring::UnixTime;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::console::{Paint, Stream};
+use crate::console::{Paint, Stream, harmless_text};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::when::When;
@@ -82,6 +82,11 @@ impl App {
         let _ = self.world.stderr.write(text);
     }
 
+    /// An answer for people: what is in it from outside can move no cursor.
+    fn shown(&self, text: &str) -> String {
+        harmless_text(text, self.paint(&self.world.stdout))
+    }
+
     /// The answer: the document where JSON was asked for, else the text.
     pub(crate) fn answer<T: Serialize>(
         &self,
@@ -90,7 +95,7 @@ impl App {
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         if !self.json() {
-            return self.print(&text());
+            return self.print(&self.shown(&text()));
         }
         let document = Document { schema, body };
         let json =
@@ -106,7 +111,7 @@ impl App {
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         if !self.json() {
-            return self.print(&text());
+            return self.print(&self.shown(&text()));
         }
         let json = serde_json::to_string(&Document { schema, body });
         self.print(&(json.map_err(|error| Failure::of(Exit::Other, &error))? + "\n"))

@@ -75,6 +75,24 @@ pub(crate) fn harmless(text: &str) -> String {
     shown
 }
 
+/// The same of a whole text, which keeps its lines, and its colours if it was painted.
+pub(crate) fn harmless_text(text: &str, paint: Paint) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let colour = CODES.iter().find(|code| paint.on && rest.starts_with(**code));
+        let length = colour.map_or(letter.len_utf8(), |code| code.len());
+        let (part, after) = rest.split_at(length);
+        if colour.is_some() || letter == '\n' {
+            shown.push_str(part);
+        } else {
+            shown.push_str(&harmless(part));
+        }
+        rest = after;
+    }
+    shown
+}
+
 /// The same of a text of several lines, each after the first one indented by `indent`.
 pub(crate) fn harmless_lines(text: &str, indent: &str) -> String {
     let lines: Vec<_> = text.trim_end().lines().map(harmless).collect();
@@ -100,6 +118,9 @@ pub(crate) enum Hue {
     /// What matters most.
     Bold,
 }
+
+/// What [`Paint`] writes.
+const CODES: [&str; 6] = ["\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[31m", "\x1b[1m", "\x1b[0m"];
 
 /// Whether colours are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,6 +161,16 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_text_keeps_its_lines_and_the_colours_it_was_painted_with() {
+        let hues = [Hue::Green, Hue::Yellow, Hue::Cyan, Hue::Red, Hue::Bold];
+        let painted: String = hues.iter().map(|hue| Paint::new(true).paint(*hue, "a") + "\n").collect();
+        assert_eq!(harmless_text(&painted, Paint::new(true)), painted);
+        let foreign = "kid\x1b[2J\x1b]0;title\x07\n\u{202e}b\r\x1b[31m";
+        let shown = harmless_text(foreign, Paint::new(false));
+        assert_eq!(shown, "kid\\u001b[2J\\u001b]0;title\\u0007\n\\u202eb\\u000d\\u001b[31m");
     }
 
     #[test]

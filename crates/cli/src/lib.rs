@@ -41,6 +41,7 @@ pub use world::{OpenStore, World};
 
 use crate::app::App;
 use crate::args::Cli;
+use crate::console::{Paint, harmless_text};
 use crate::failure::Failure;
 
 /// The width of help that is not read on a terminal.
@@ -58,7 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit 
     {
         Ok(Cli { global, verb }) => execute(&App { world, global }, verb),
         Err(error) => {
-            let text = error.render().to_string();
+            let text = harmless_text(&error.render().to_string(), Paint::default());
             if !error.use_stderr() {
                 let _ = world.stdout.write(&text);
                 return Exit::Done;

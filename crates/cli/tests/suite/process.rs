@@ -162,6 +162,36 @@ fn a_store_that_cannot_be_written_is_unreachable_and_unchanged() {
     assert!(said.contains("manifest"), "{said}");
 }
 
+/// What somebody else wrote into a file, named one, or gave as an argument moves no cursor and makes no line.
+#[test]
+fn what_comes_from_outside_is_shown_and_not_obeyed() {
+    let desk = Desk::new();
+    desk.ends(0, &["init"]);
+    let manifest = std::fs::read_to_string(desk.path("keystile/keyring.json")).expect("read");
+    let hostile = manifest.replacen('{', r#"{"a\u001b[31m\nFORGED\u202e\u0007": 1,"#, 1);
+    std::fs::write(desk.path("keystile/keyring.json"), hostile).expect("written");
+    let name = "b\u{1b}[2J\nFORGED\u{202e}";
+    std::fs::create_dir_all(desk.path("keystile/replicas")).expect("made");
+    std::fs::write(desk.path(&format!("keystile/replicas/{name}.json")), "{").expect("written");
+    let named = desk.path(name).display().to_string();
+    let said = [
+        desk.ends(5, &["status"]),
+        desk.ends(3, &["doctor"]),
+        desk.ends(2, &["serve", "--config", &named]),
+        desk.ends(0, &["certgen", &named]),
+    ];
+    for text in &said {
+        assert!(text.contains("FORGED") && text.contains("\\u202e"), "{text}");
+        assert!(!text.chars().any(|letter| letter.is_control() && letter != '\n'), "{text:?}");
+        assert!(!text.contains('\u{202e}'), "{text:?}");
+    }
+    for text in &said[..3] {
+        assert!(!text.lines().any(|line| line.starts_with("FORGED")), "{text}");
+    }
+    let text = desk.ends(2, &["mint", name]);
+    assert!(!text.contains(['\u{202e}', '\u{1b}']), "{text:?}");
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let desk = Desk::new();

@@ -9,7 +9,7 @@ use keystile_store::{Occupancy, Store};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::console::Hue;
+use crate::console::{Hue, harmless};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::health::{Problem, Severity};
@@ -136,9 +136,9 @@ fn text(app: &App, report: &Report) -> String {
             Level::Warn => paint.paint(Hue::Yellow, "warn"),
             Level::Fail => paint.paint(Hue::Red, "FAIL"),
         };
-        text.push_str(&format!("{word}  {:<10} {}\n", check.name, check.found));
+        text.push_str(&format!("{word}  {:<10} {}\n", check.name, harmless(&check.found)));
         if let Some(remedy) = &check.remedy {
-            text.push_str(&format!("      {:<10} do: {remedy}\n", ""));
+            text.push_str(&format!("      {:<10} do: {}\n", "", harmless(remedy)));
         }
     }
     let count = |level| report.checks.iter().filter(|check| check.level == level).count();
