@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, header};
-use keystile_token::{Accepted, Answer, GrpcCode};
+use keystile_token::{Accepted, Answer, GrpcCode, Signature};
 
 use crate::audit::Audit;
 use crate::metrics::Metrics;
 use crate::replica::{Held, Judged, Moment, Outcome, Replica};
 use crate::report::{Census, SandboxDigest, Sighting};
 use crate::server::Peer;
+use crate::tarpit::Tarpit;
 
 /// When a caller that was answered `unavailable` may try again.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -82,6 +83,7 @@ pub(crate) struct Gatekeeper {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) audit: Audit,
     pub(crate) census: Arc<Census>,
+    pub(crate) tarpit: Tarpit,
 }
 
 impl Gatekeeper {
@@ -111,6 +113,9 @@ impl Gatekeeper {
                 self.metrics.rejections.inc(rejection.reason.as_str());
                 let adopted = held.adopted(rejection.kid.as_ref());
                 self.audit.rejected(&rejection, adopted, peer.address, moment.uptime, &self.metrics);
+                if rejection.signature == Signature::Bad && self.tarpit.pass(moment.uptime).await {
+                    self.metrics.held_back.inc();
+                }
                 Err(Refused::Rejected(rejection.answer()))
             }
             Outcome::Unavailable => {
@@ -125,6 +130,9 @@ impl Gatekeeper {
             key.accepted.inc();
         }
         let claims = &accepted.claims;
+        if !self.census.is_news(claims, &accepted.kid, moment.now) {
+            return;
+        }
         self.census.note(Sighting {
             sandbox: SandboxDigest::of(&claims.sandbox_id),
             name: claims.expires_at.is_none().then(|| claims.sandbox_id.as_str().to_owned()),

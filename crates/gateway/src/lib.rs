@@ -20,6 +20,7 @@ mod rate;
 mod replica;
 mod report;
 mod server;
+mod tarpit;
 mod tls;
 
 pub use admin::{KeyStatus, NextEvent, Status};

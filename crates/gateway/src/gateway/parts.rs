@@ -24,6 +24,7 @@ use crate::rate::ExtensionLimit;
 use crate::replica::{Held, Replica};
 use crate::report::{Census, Identity, Reporter, Sighting};
 use crate::server::{Admission, Server};
+use crate::tarpit::Tarpit;
 use crate::tls::Tls;
 
 /// What everything that serves shares.
@@ -33,6 +34,9 @@ pub(super) struct Parts {
     pub(super) census: Arc<Census>,
     pub(super) gatekeeper: Arc<Gatekeeper>,
 }
+
+/// Of the requests worked on at a time, one in so many may be an answer that is held back.
+const HELD_BACK: usize = 4;
 
 impl Parts {
     /// The parts around the keyring that was loaded first; what shows the metrics; what waits for the
@@ -52,6 +56,7 @@ impl Parts {
             metrics: Arc::clone(&metrics),
             audit: Audit::new(),
             census: Arc::clone(&census),
+            tarpit: Tarpit::new(config.limits.requests as usize / HELD_BACK),
         });
         (Self { replica, metrics, census, gatekeeper }, registry, queue)
     }

@@ -105,6 +105,8 @@ metrics! {
         handshake_failures: Counter,
         /// Requests refused because as many as allowed were worked on
         overloaded: Counter,
+        /// Answers to bad signatures that were held back in a flood
+        held_back: Counter,
         /// Requests that took longer than allowed
         timed_out: Counter,
         /// Changed TLS files that were put in force

@@ -1,13 +1,15 @@
 //! Who still uses which key: what a replica remembers of the tokens it accepted and minted, within bounds.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keystile_keyring::report::KeyUsage;
 use keystile_keyring::{Kid, UnixTime};
-use keystile_token::{BootstrapMethod, SandboxId};
+use keystile_token::{BootstrapMethod, Claims, SandboxId};
 use tokio::sync::mpsc;
 
 /// Sandboxes remembered in each of two halves; when the younger is full, the older is forgotten.
@@ -50,13 +52,27 @@ pub(crate) type Tally = BTreeMap<Kid, KeyUsage>;
 pub(crate) struct Census {
     sightings: mpsc::Sender<Sighting>,
     tally: ArcSwap<Tally>,
+    /// What was noted lately, by its hash: one that others have pushed out is noted once more.
+    lately: Box<[AtomicU64]>,
+    hasher: RandomState,
 }
+
+/// How many hashes of what was noted lately are kept.
+const LATELY: usize = 1 << 16;
 
 impl Census {
     /// A census, and what [`Census::keep`] takes.
     pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Sighting>) {
         let (sightings, queue) = mpsc::channel(QUEUE);
-        (Arc::new(Self { sightings, tally: ArcSwap::default() }), queue)
+        let lately = (0..LATELY).map(|_| AtomicU64::new(0)).collect();
+        (Arc::new(Self { sightings, tally: ArcSwap::default(), lately, hasher: RandomState::new() }), queue)
+    }
+
+    /// Whether a token is to be noted: it is once a second, not at each of its requests.
+    pub(crate) fn is_news(&self, claims: &Claims, kid: &Kid, now: UnixTime) -> bool {
+        let hash = self.hasher.hash_one((&claims.sandbox_id, kid, claims.issued_at, now));
+        let place = usize::try_from(hash).unwrap_or_default() % LATELY;
+        self.lately.get(place).is_none_or(|place| place.swap(hash, Ordering::Relaxed) != hash)
     }
 
     /// Notes a token. Under a load that the book cannot follow, some are not noted.
@@ -161,6 +177,8 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
+    use keystile_token::Lineage;
+
     use super::*;
 
     fn kid(text: &str) -> Kid {
@@ -177,6 +195,22 @@ mod tests {
             method: BootstrapMethod::TokenFile,
             seen_at: UnixTime(issued),
         }
+    }
+
+    #[test]
+    fn a_token_is_noted_once_a_second() {
+        let (census, _queue) = Census::new();
+        let claims = |sandbox: &str| Claims {
+            sandbox_id: SandboxId::new(sandbox).expect("an id"),
+            issued_at: UnixTime(100),
+            expires_at: Some(UnixTime(160)),
+            lineage: Lineage::begin(UnixTime(100), BootstrapMethod::TokenFile),
+        };
+        let news = |sandbox: &str, now| census.is_news(&claims(sandbox), &kid("a"), UnixTime(now));
+        assert!(news("s1", 110) && !news("s1", 110) && !news("s1", 110));
+        assert!(news("s2", 110) && news("s1", 111));
+        let lost = (0..1000).filter(|number| !news(&format!("other-{number}"), 111)).count();
+        assert_eq!(lost, 0, "a token that was not noted is news");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// As many bytes as tell HTTP/2 from HTTP/1 (RFC 9113 section 3.4); fewer than any HTTP/1.1 request has.
 const ENOUGH: usize = 24;
@@ -77,7 +77,10 @@ struct Headers {
 struct Arriving {
     /// The count before it.
     before: u64,
-    timer: Pin<Box<Sleep>>,
+    /// When it must be whole.
+    due: Instant,
+    /// Made for the few that do not arrive at once.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Headers {
@@ -87,7 +90,8 @@ impl Headers {
         let limit = self.limit;
         self.arriving.get_or_insert_with(|| Arriving {
             before: self.requests.count(),
-            timer: Box::pin(tokio::time::sleep(limit)),
+            due: Instant::now() + limit,
+            timer: None,
         });
     }
 
@@ -100,7 +104,10 @@ impl Headers {
     /// Whether a header has been arriving for too long.
     fn late(&mut self, cx: &mut Context<'_>) -> bool {
         self.settle();
-        self.arriving.as_mut().is_some_and(|arriving| arriving.timer.as_mut().poll(cx).is_ready())
+        self.arriving.as_mut().is_some_and(|Arriving { due, timer, .. }| {
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(*due)));
+            timer.as_mut().poll(cx).is_ready()
+        })
     }
 }
 

@@ -65,3 +65,27 @@ async fn a_flood_of_bad_signatures_reads_nothing() {
     let periodic = began.elapsed().as_secs() / 5 + 1;
     assert!(world.store.reads() - reads <= periodic, "only the periodic reads");
 }
+
+/// Beyond a few a second their answers are held back, and nobody else's are.
+#[tokio::test]
+async fn a_flood_of_bad_signatures_waits_and_good_tokens_do_not() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let key = world.private_key(&world.active().await).await;
+    let bad = Forger::sandbox(&key, SANDBOX, 0, 1).signed(&ForgingKey::from_seed([3; 32]));
+    for _ in 0..50 {
+        verify(gateway.addr, &bad).await;
+    }
+    let held_back = || metric(gateway.admin, "keystile_held_back_total");
+    assert_eq!(held_back().await, Some(0.0), "an honest mistake is answered at once");
+    let good = world.token().await;
+    for turn in 1..=4_u32 {
+        assert_eq!(verify(gateway.addr, &bad).await.code, http::StatusCode::UNAUTHORIZED);
+        assert_eq!(held_back().await, Some(f64::from(turn)));
+        assert_eq!(verify(gateway.addr, &good).await.code, http::StatusCode::OK);
+        assert_eq!(held_back().await, Some(f64::from(turn)), "a good token is not");
+    }
+    world.clock.advance(1);
+    verify(gateway.addr, &bad).await;
+    assert_eq!(held_back().await, Some(4.0), "another second");
+}
