@@ -228,19 +228,45 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
         known = known.or_else(|| meaning(source));
     }
     let told = innermost.to_string();
+    let known = known.or_else(|| later_meaning(&told));
     printable(&known.map_or_else(|| told.clone(), |known| format!("{told}: {known}")))
 }
 
+const CLOSED: &str = "the other end closed the connection; a gateway's log says why";
+
 /// What one layer of an error may mean to whoever configured the supervisor.
 fn meaning(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use std::io::ErrorKind;
     let inside = error.downcast_ref::<std::io::Error>();
     let within = inside.and_then(std::io::Error::get_ref);
     let tls = error.downcast_ref::<rustls::Error>();
     let tls = tls.or_else(|| within.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
     match (tls, inside.map(std::io::Error::kind)) {
         (Some(error), _) => tls_meaning(error),
-        (None, Some(std::io::ErrorKind::ConnectionRefused)) => Some("no gateway listens there"),
+        (None, Some(ErrorKind::ConnectionRefused)) => Some("no gateway listens there"),
+        (None, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)) => {
+            Some(CLOSED)
+        }
         _ => None,
+    }
+}
+
+/// The same of what is told after the handshake: in TLS 1.3 a client certificate is refused then, and HTTP/2 keeps
+/// of its error the text only.
+fn later_meaning(told: &str) -> Option<&'static str> {
+    use rustls::{AlertDescription, Error};
+    let alerts = [
+        AlertDescription::CertificateRequired,
+        AlertDescription::UnknownCA,
+        AlertDescription::DecryptError,
+        AlertDescription::CertificateExpired,
+        AlertDescription::BadCertificate,
+        AlertDescription::CertificateUnknown,
+    ];
+    let mut alerts = alerts.into_iter().map(Error::AlertReceived);
+    match alerts.find(|alert| alert.to_string() == told) {
+        Some(alert) => tls_meaning(&alert),
+        None => (told == "stream closed because of a broken pipe").then_some(CLOSED),
     }
 }
 
@@ -256,15 +282,24 @@ fn tls_meaning(error: &rustls::Error) -> Option<&'static str> {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "use a name that is in its certificate, or give one: --tls-server-name",
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "its certificate has expired"
+            "its certificate has expired: renew it, or set this machine's clock"
         }
+        Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "its certificate is not valid yet: set this machine's clock or the gateway's",
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "it wants a client certificate: --tls-cert, --tls-key"
         }
-        Error::AlertReceived(AlertDescription::UnknownCA) => {
-            "it does not know the authority of the client certificate"
+        // The second: an authority of the same name and another key.
+        Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::DecryptError) => {
+            "it does not know the authority of the client certificate: --tls-cert, --tls-key"
         }
-        Error::AlertReceived(AlertDescription::CertificateExpired) => "the client certificate has expired",
+        Error::AlertReceived(AlertDescription::CertificateExpired) => {
+            "the client certificate has expired: --tls-cert, --tls-key"
+        }
+        Error::AlertReceived(AlertDescription::BadCertificate | AlertDescription::CertificateUnknown) => {
+            "it refuses the client certificate: --tls-cert, --tls-key"
+        }
         _ => return None,
     })
 }
@@ -281,7 +316,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     printable(&text)
 }
 
-/// At most [`MAX_MESSAGE`] characters, none of them a control character, and nothing that looks like a token:
+/// At most [`MAX_MESSAGE`] characters, none of which moves a cursor or turns the writing, and nothing that looks like a token:
 /// what a gateway says may repeat what it was sent.
 fn printable(text: &str) -> String {
     let mut words = String::new();
@@ -289,7 +324,8 @@ fn printable(text: &str) -> String {
         let looks_like_token = word.contains("eyJ") || word.len() > 64;
         words.push_str(if looks_like_token { LEFT_OUT } else { word });
     }
-    let plain = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = words.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c });
     plain.take(MAX_MESSAGE).collect()
 }
 
@@ -337,6 +373,7 @@ mod tests {
         let message = |text: &str, presented| failure(&Status::internal(text), presented).message;
         assert_eq!(message("invalid token: ExpiredSignature", None), "invalid token: ExpiredSignature");
         assert_eq!(message("a\nb\x1b[31m", None), "a b [31m");
+        assert_eq!(message("a\u{202e}b\u{2028}c", None), "a b c");
         assert_eq!(message(&"ab ".repeat(1000), None).len(), MAX_MESSAGE);
         let unseen = "eyJhbGciOiJFZERTQSJ9.eyJpYXQiOjF9.c2ln";
         assert!(!message(&format!("bad '{unseen}'"), None).contains("eyJ"));

@@ -175,6 +175,22 @@ async fn a_gateway_that_does_not_speak_tls_or_is_not_there_is_told_apart() {
     assert!(failure.message.ends_with("no gateway listens there"), "{failure}");
 }
 
+/// In TLS 1.3 a client has shaken hands before its certificate is refused: it may see the alert, or the end only.
+#[tokio::test]
+async fn a_client_certificate_that_is_refused_is_told_as_such() {
+    let authority = Authority::new();
+    let gateway = Gateway::new(TestClock::new(), |_| Answer::Token("k", 3600));
+    let port = serve(&gateway, &authority, loopback()).await;
+    let disk = Disk::new(&authority, &Authority::new().sandbox());
+    let failure = obtaining_fails(&start(disk.config("127.0.0.1", port), TestClock::new())).await;
+    let expected = [
+        "it does not know the authority of the client certificate: --tls-cert, --tls-key",
+        "the other end closed the connection; a gateway's log says why",
+    ];
+    assert!(expected.iter().any(|told| failure.message.ends_with(told)), "{failure}");
+    assert!(gateway.calls().is_empty());
+}
+
 #[tokio::test]
 async fn tls_files_that_are_not_there_yet_are_awaited() {
     let clock = TestClock::new();

@@ -25,6 +25,7 @@ enum Sort {
     UnknownAuthority,
     Expired,
     NotTrusted,
+    OwnExpired,
     TooSlow,
     Other,
 }
@@ -48,9 +49,11 @@ impl Sort {
             ) => Self::Expired,
             Error::AlertReceived(
                 AlertDescription::UnknownCA
+                | AlertDescription::DecryptError
                 | AlertDescription::BadCertificate
                 | AlertDescription::CertificateUnknown,
             ) => Self::NotTrusted,
+            Error::AlertReceived(AlertDescription::CertificateExpired) => Self::OwnExpired,
             _ => Self::Other,
         }
     }
@@ -62,6 +65,9 @@ impl Sort {
             Self::UnknownAuthority => "the client's certificate is of no authority in tls_client_ca",
             Self::Expired => "the client's certificate has expired",
             Self::NotTrusted => "the client does not trust this gateway's certificate: give it the authority",
+            Self::OwnExpired => {
+                "to the client this gateway's certificate has expired: renew it, or set its clock"
+            }
             Self::TooSlow => "the client did not end the handshake within handshake_timeout",
             Self::Other => "TLS handshake failed",
         }
@@ -106,6 +112,8 @@ mod tests {
         assert_eq!(sort(Error::InvalidCertificate(CertificateError::UnknownIssuer)), Sort::UnknownAuthority);
         assert_eq!(sort(Error::InvalidCertificate(CertificateError::Expired)), Sort::Expired);
         assert_eq!(sort(Error::AlertReceived(AlertDescription::UnknownCA)), Sort::NotTrusted);
+        assert_eq!(sort(Error::AlertReceived(AlertDescription::DecryptError)), Sort::NotTrusted);
+        assert_eq!(sort(Error::AlertReceived(AlertDescription::CertificateExpired)), Sort::OwnExpired);
         assert_eq!(Sort::of(&std::io::ErrorKind::ConnectionReset.into()), Sort::Other);
     }
 }
