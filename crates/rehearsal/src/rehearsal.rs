@@ -22,7 +22,7 @@ use crate::verdict::Verdict;
 use crate::view::View;
 
 /// The most supervisors that one process rehearses with.
-const MOST_SUPERVISORS: usize = 2000;
+const MOST_SUPERVISORS: usize = 10_000;
 /// The longest life of a token that is rehearsed, in seconds.
 const LONGEST_TTL: u64 = 600;
 /// The most seconds that clocks are put apart.

@@ -17,8 +17,9 @@ use crate::scale::scaled_timing;
 use crate::settings::Bootstrap;
 use crate::work::{WorkDir, write_secret};
 
-/// How long the first tokens may take.
+/// How long the first tokens may take: this, and for each supervisor the time of a few handshakes.
 const FIRST: Duration = Duration::from_secs(30);
+const FIRST_EACH: Duration = Duration::from_millis(10);
 
 /// One sandbox, with what its supervisor is told.
 pub(crate) struct Sandbox {
@@ -100,7 +101,9 @@ impl Crew {
             waiting.spawn(async move { supervisor.ready().await.is_ok() });
         }
         let all = async { while waiting.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(FIRST, all).await;
+        let count = u32::try_from(self.supervisors.len()).unwrap_or(u32::MAX);
+        let patience = FIRST + FIRST_EACH.saturating_mul(count);
+        let _ = tokio::time::timeout(patience, all).await;
         let without = self.supervisors.iter().filter(|supervisor| supervisor.token().is_none());
         let without: Vec<_> = without.collect();
         let Some(first) = without.first() else {
@@ -109,7 +112,7 @@ impl Crew {
         Err(RehearsalError::NoTokens {
             without: without.len(),
             all: self.supervisors.len(),
-            seconds: FIRST.as_secs(),
+            seconds: patience.as_secs(),
             first: first.state().borrow().to_string(),
         })
     }

@@ -11,14 +11,18 @@ const FULL: Duration = Duration::from_millis(6);
 const LATE: Duration = Duration::from_millis(15);
 /// How often the pace is set anew.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The shortest and the longest pause of one caller between two calls.
+/// The shortest pause of one caller between two calls.
 const SHORTEST: Duration = Duration::from_millis(2);
+/// The longest, of so few callers that all together still call often enough to see what happens.
 const LONGEST: Duration = Duration::from_millis(250);
+/// What each caller more adds to it: a large fleet must not call more often than the machine can answer.
+const EACH: Duration = Duration::from_millis(1);
 
 /// The pause of every caller between two calls; shorter while answers come fast, longer when they do not.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pause: AtomicU64,
+    longest: Duration,
     answers: AtomicU64,
     waited: AtomicU64,
 }
@@ -26,8 +30,10 @@ pub(crate) struct Pacer {
 impl Pacer {
     /// Begins with about a thousand calls per second of all callers together.
     pub(crate) fn new(callers: usize) -> Self {
-        let pause = Duration::from_millis(callers as u64).clamp(SHORTEST, LONGEST);
-        Self { pause: AtomicU64::new(micros(pause)), answers: AtomicU64::new(0), waited: AtomicU64::new(0) }
+        let all = EACH.saturating_mul(u32::try_from(callers).unwrap_or(u32::MAX));
+        let longest = LONGEST.max(all);
+        let pause = AtomicU64::new(micros(all.clamp(SHORTEST, longest)));
+        Self { pause, longest, answers: AtomicU64::new(0), waited: AtomicU64::new(0) }
     }
 
     /// How long a caller rests between two calls.
@@ -58,7 +64,7 @@ impl Pacer {
         let average = Duration::from_micros(waited.checked_div(answers).unwrap_or_default());
         let pause = self.pause();
         let next = if average > FULL || late > LATE { pause.mul_f64(1.4) } else { pause.mul_f64(0.95) };
-        self.pause.store(micros(next.clamp(SHORTEST, LONGEST)), Ordering::Relaxed);
+        self.pause.store(micros(next.clamp(SHORTEST, self.longest)), Ordering::Relaxed);
     }
 }
 
@@ -92,6 +98,15 @@ mod tests {
         assert!(after(1, slow, Duration::ZERO) > Duration::from_millis(130));
         assert!(after(1, Duration::ZERO, Duration::from_millis(50)) > Duration::from_millis(130));
         assert_eq!(after(100, slow, Duration::ZERO), LONGEST);
+    }
+
+    #[test]
+    fn a_large_fleet_begins_and_may_rest_at_a_call_per_caller_and_millisecond() {
+        let pacer = Pacer::new(10_000);
+        assert_eq!(pacer.pause(), Duration::from_secs(10));
+        (0..10).for_each(|_| pacer.answered(Duration::from_millis(30)));
+        pacer.adjust(Duration::ZERO);
+        assert_eq!(pacer.pause(), Duration::from_secs(10));
     }
 
     #[test]
