@@ -266,7 +266,9 @@ fn later_meaning(told: &str) -> Option<&'static str> {
     let mut alerts = alerts.into_iter().map(Error::AlertReceived);
     match alerts.find(|alert| alert.to_string() == told) {
         Some(alert) => tls_meaning(&alert),
-        None => (told == "stream closed because of a broken pipe").then_some(CLOSED),
+        None => {
+            matches!(told, "stream closed because of a broken pipe" | "connection closed").then_some(CLOSED)
+        }
     }
 }
 
@@ -356,6 +358,18 @@ mod tests {
         assert!(kind(Code::Unauthenticated).refuses() && kind(Code::PermissionDenied).refuses());
         assert!(kind(Code::Unavailable).is_transient() && kind(Code::ResourceExhausted).is_transient());
         assert!(!kind(Code::NotFound).is_transient() && !kind(Code::Unimplemented).is_transient());
+    }
+
+    #[test]
+    fn what_is_told_as_text_only_has_a_meaning_too() {
+        for told in ["received fatal alert: UnknownCA", "received fatal alert: DecryptError"] {
+            let meaning = later_meaning(told).unwrap();
+            assert!(meaning.starts_with("it does not know the authority of the client certificate"));
+        }
+        for told in ["connection closed", "stream closed because of a broken pipe"] {
+            assert_eq!(later_meaning(told), Some(CLOSED));
+        }
+        assert_eq!(later_meaning("something else"), None);
     }
 
     #[test]

@@ -152,7 +152,7 @@ async fn a_header_list_that_unpacks_beyond_the_limit_is_refused() {
 #[tokio::test]
 async fn a_header_in_http_2_that_trickles_in_is_cut_off() {
     let world = World::begun().await;
-    let idle_timeout = Duration::from_millis(400);
+    let idle_timeout = Duration::from_secs(1);
     let gateway = limited(&world, Limits { idle_timeout, ..Limits::default() }).await;
     let mut raw = Raw::open(gateway.addr).await;
     let mut header = block("GET", "/healthz", &[]);
