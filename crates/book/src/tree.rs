@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::BookError;
 
-/// What is no part of the repository.
+/// What is no part of the repository, wherever it stands: each workspace has its own build.
 const NOT_OURS: &[&str] = &["target", ".git"];
 
 /// One text file of the repository.
@@ -81,7 +81,7 @@ fn walk(
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if prefix.is_empty() && NOT_OURS.contains(&name.as_str()) {
+        if NOT_OURS.contains(&name.as_str()) {
             continue;
         }
         let (name, path) = (format!("{prefix}{name}"), entry.path());
