@@ -117,7 +117,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut object = Object::default();
+        // Room for the claims of a token of ours: growing would move them twice.
+        let mut object = Object(Vec::with_capacity(8));
         while let Some(Value::String(name)) = members.next_key_seed(inner)? {
             let value = members.next_value_seed(inner)?;
             object.insert(name, value)?;

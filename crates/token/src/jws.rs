@@ -99,13 +99,16 @@ impl<'t> Segments<'t> {
         if token.len() > TOKEN_BYTES {
             return Err(Reason::TooLarge);
         }
-        let mut segments = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (segments.next(), segments.next(), segments.next(), segments.next())
+        let dot = |byte: &u8| *byte == b'.';
+        let (Some(first), Some(last)) = (token.iter().position(dot), token.iter().rposition(dot)) else {
+            return Err(Reason::Malformed);
+        };
+        // A dot between these two is found by the decoder: it is no letter of base64url.
+        let (Some(header), Some(payload), Some(signature), Some(signing_input)) =
+            (token.get(..first), token.get(first + 1..last), token.get(last + 1..), token.get(..last))
         else {
             return Err(Reason::Malformed);
         };
-        let signing_input = token.get(..header.len() + 1 + payload.len()).ok_or(Reason::Malformed)?;
         Ok(Self { signing_input, signature: decode(signature)?, header, payload: decode(payload)? })
     }
 
