@@ -296,6 +296,14 @@ fn t19_a_replica_that_has_not_loaded_the_revocation_is_seen() {
     assert_eq!(behind.map(|report| report.replica.as_str()).collect::<Vec<_>>(), ["gateway-1"]);
 }
 
+/// When a file that cannot be read was written tells nothing of a clock: it holds up the gate, not the preparing.
+#[test]
+fn i2_a_report_that_cannot_be_read_is_no_clock_that_is_off() {
+    let mut ring = Ring::begin(small(), 100);
+    ring.reports = vec![ReplicaReport::unreadable("gateway-1.json", second(9000), "cut off")];
+    change(&ring, Verb::Prepare { no_rollback: false }, 110);
+}
+
 #[test]
 fn t21_the_last_key_is_not_taken_away() {
     let ring = Ring::begin(small(), 100);

@@ -117,6 +117,17 @@ pub enum LoadError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A store in a directory that many share, as /tmp is.
+    #[error(
+        "{} has mode {mode:04o}: it is shared, anybody may add to it; give the store a directory of its own: {}",
+        .path.display(), .path.join("keystile").display()
+    )]
+    DirectoryShared {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The manifest says that the store holds a private key, and it does not.
     #[error(
         "the private key of {kid} is missing: {place} does not exist; \

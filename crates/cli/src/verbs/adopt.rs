@@ -21,12 +21,18 @@ pub(crate) struct Args {
     longest_token: Lifetime,
 }
 
+/// A longer lifetime would be a slip of the pen, seconds.
+const LONGEST: u64 = 3650 * 24 * 3600;
+
 fn lifetime(text: &str) -> Result<Lifetime, String> {
     match text {
         "unbounded" => Ok(Lifetime::Unbounded),
         _ => match parse::duration(text).map_err(|error| error.to_string())? {
             // OpenShell's ttl_secs = 0 means tokens without an end, and this would mean tokens without a life.
             0 => Err("no token lives 0 s; tokens that never expire (ttl_secs = 0) are: unbounded".to_owned()),
+            seconds if seconds > LONGEST => {
+                Err("more than ten years (3650d); for tokens without a known end: unbounded".to_owned())
+            }
             seconds => Ok(Lifetime::Bounded(seconds)),
         },
     }
@@ -56,6 +62,8 @@ mod tests {
     fn the_longest_lifetime_is_a_duration_or_unbounded_and_never_0() {
         assert_eq!(lifetime("unbounded"), Ok(Lifetime::Unbounded));
         assert_eq!(lifetime("1h"), Ok(Lifetime::Bounded(3600)));
+        assert_eq!(lifetime("3650d"), Ok(Lifetime::Bounded(LONGEST)));
+        assert!(lifetime("3651d").unwrap_err().contains("unbounded"));
         for nothing in ["0", "0s", "0h"] {
             assert!(lifetime(nothing).unwrap_err().contains("unbounded"), "{nothing}");
         }

@@ -8,7 +8,7 @@ use crate::plan::windows::{bound, raise_lifetime};
 use crate::plan::{Base, Candidate, Context, Impact, Plan, Request};
 use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
-use crate::report::{Presence, ReplicaReport};
+use crate::report::{Condition, Presence, ReplicaReport};
 use crate::time::{UnixTime, in_words};
 
 /// The next manifest while a verb changes it.
@@ -220,7 +220,9 @@ fn clocks_agree(before: &Manifest, context: &Context<'_>) -> Result<(), Refusal>
     let (now, skew) = (context.now, before.policy.max_skew);
     let maxima = before.maxima(now);
     let live = context.reports.iter().filter(|report| report.presence(now, maxima) == Presence::Live);
-    for report in live {
+    // When a file was written says nothing of its replica's clock. The gate waits for it all the same.
+    let told = live.filter(|report| !matches!(report.condition, Condition::Unreadable(_)));
+    for report in told {
         let ahead = report.reported_at.since(now);
         let offset = report.clock_offset.map_or(0, i64::unsigned_abs);
         let (found, against) = if ahead > skew { (ahead, "this machine's") } else { (offset, "the store's") };

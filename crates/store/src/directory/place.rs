@@ -19,6 +19,8 @@ use crate::{FileError, LoadError};
 
 /// Permission bits of directories.
 const DIRECTORY_MODE: u32 = 0o700;
+/// Of what is in a directory with this bit, only the owner may replace an entry.
+const STICKY: u32 = 0o1000;
 /// Entries of a directory that are looked at.
 const MOST_ENTRIES: usize = 65_536;
 
@@ -115,15 +117,31 @@ impl Place {
     /// Fails where others than the owner may replace what is in it, and so the keys. A sticky directory, as kubelet
     /// mounts it, is none: there, only an entry's owner may.
     pub(super) fn guarded(&self) -> Result<(), LoadError> {
+        match self.written_by_others()? {
+            Some(mode) if mode & STICKY == 0 => {
+                Err(LoadError::DirectoryMode { path: self.path.clone(), mode })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where others than the owner may put anything: what is to be changed is not theirs to add to. No
+    /// sticky directory is one's own; kubelet's mounts are not changed through the mount.
+    pub(super) fn owners_alone(&self) -> Result<(), LoadError> {
+        self.guarded()?;
+        match self.written_by_others()? {
+            Some(mode) => Err(LoadError::DirectoryShared { path: self.path.clone(), mode }),
+            None => Ok(()),
+        }
+    }
+
+    /// The permission bits, if group or others may write.
+    fn written_by_others(&self) -> Result<Option<u32>, FileError> {
         const OTHERS_WRITE: u32 = 0o022;
-        const STICKY: u32 = 0o1000;
         let stat =
             rustix::fs::fstat(&self.fd).map_err(|error| FileError::new("inspect", &self.path, error))?;
         let mode = stat.st_mode & 0o7777;
-        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
-            return Err(LoadError::DirectoryMode { path: self.path.clone(), mode });
-        }
-        Ok(())
+        Ok((mode & OTHERS_WRITE != 0).then_some(mode))
     }
 
     /// Whether there is anything of that name, a dangling link included.

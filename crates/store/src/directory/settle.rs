@@ -160,6 +160,11 @@ pub(super) fn remove_generation(place: &Place, name: &str) -> Result<(), FileErr
     if !place.has(name)? {
         return Ok(());
     }
+    if place.link(name)?.is_some() || place.has_file(name)? {
+        // No generation was ever written so. What a link leads to is somebody else's, and stays.
+        place.remove(name)?;
+        return Ok(());
+    }
     let directory = place.enter(name)?;
     let mut entries = directory.names()?;
     entries.sort_by_key(|entry| !(members::is_private_key(entry) || entry == members::SIGNING));

@@ -257,5 +257,36 @@ async fn a_directory_that_others_may_write_is_not_trusted_with_private_keys() {
         set_mode(&directory.path(), mode);
         assert_eq!(store.load().await.unwrap().base(), base, "{mode:o}");
     }
+    let error = store.compare_and_swap(sample.on(base)).await.unwrap_err();
+    assert!(matches!(error, CommitError::Base(LoadError::DirectoryShared { .. })), "{error}");
+    assert!(told(&error).contains("mode 3777: it is shared"), "{}", told(&error));
+    set_mode(&directory.path(), 0o755);
     store.compare_and_swap(sample.on(base)).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_keyring_begins_in_a_directory_that_many_share() {
+    let directory = Directory::new();
+    std::fs::create_dir_all(directory.path()).unwrap();
+    for mode in [0o1777, 0o777] {
+        set_mode(&directory.path(), mode);
+        let error = directory.store().compare_and_swap(Sample::new().first()).await.unwrap_err();
+        assert!(matches!(error, CommitError::Base(_)), "{mode:o}: {error}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{mode:o}");
+    }
+}
+
+/// A link in the place of a generation is swept away; what it leads to is not.
+#[tokio::test]
+async fn what_a_foreign_link_leads_to_is_left_alone() {
+    let (directory, mut sample, _) = ring().await;
+    let elsewhere = directory.around().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    write(&elsewhere.join("precious"), 0o600, b"mine");
+    std::os::unix::fs::symlink(&elsewhere, directory.path().join("..g9-abc")).unwrap();
+    write(&directory.path().join("..g9-def"), 0o600, b"a file");
+    sample.change(&directory.store(), |sample| sample.rotated(START)).await;
+    assert_eq!(std::fs::read(elsewhere.join("precious")).unwrap(), b"mine");
+    let names = directory.names();
+    assert!(!names.iter().any(|name| name.starts_with("..g9-")), "{names:?}");
 }
