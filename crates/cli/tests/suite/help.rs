@@ -50,14 +50,47 @@ fn check(name: &str, said: &str, bless: bool) {
     assert!(expected == said, "{} says something else now:\n{said}", path.display());
 }
 
+/// Verbs that change nothing, write nothing but what they are told to, or go on until they are stopped. Every
+/// other one can be tried first.
+const NOTHING_TO_TRY: [&str; 10] =
+    ["status", "plan", "serve", "supervise", "verify", "inspect", "jwks", "doctor", "completions", "man"];
+
 #[test]
-fn every_verb_that_changes_the_keyring_has_a_dry_run_and_every_verb_has_json() {
+fn every_verb_that_writes_has_a_dry_run_and_every_verb_has_json() {
     let mut stage = Stage::new();
-    let plan = stage.keystile("keystile plan --help");
-    for verb in verbs(&plan).into_iter().filter(|verb| *verb != "help") {
+    let (own, plan) = (stage.keystile("keystile --help"), stage.keystile("keystile plan --help"));
+    let mut changes: BTreeSet<&str> = verbs(&plan).into_iter().collect();
+    for verb in verbs(&own).into_iter().filter(|verb| *verb != "help") {
         let help = stage.keystile(&format!("keystile {verb} --help"));
-        assert!(help.contains("--dry-run"), "{verb}");
+        assert_eq!(help.contains("      --dry-run\n"), !NOTHING_TO_TRY.contains(&verb), "{verb}");
         assert!(help.contains("--output <OUTPUT>"), "{verb}");
+        assert!(help.contains("[default: text]"), "{verb}");
+        changes.remove(verb);
+    }
+    assert_eq!(changes, BTreeSet::from(["help"]), "plan knows a verb that is none");
+}
+
+/// A verb that nobody tells about cannot be found.
+#[test]
+fn every_verb_has_its_section_its_answer_to_programs_and_a_text_that_is_compared() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("the page");
+    let (reference, json) = (read("../../docs/reference/cli.md"), read("../../docs/reference/json.md"));
+    let stories = std::fs::read_dir(root.join("tests/stories")).expect("the stories");
+    let stories: Vec<String> =
+        stories.map(|story| std::fs::read_to_string(story.expect("one").path()).expect("a story")).collect();
+    let mut stage = Stage::new();
+    let (own, plan) = (stage.keystile("keystile --help"), stage.keystile("keystile plan --help"));
+    let changes = verbs(&plan);
+    for verb in verbs(&own).into_iter().filter(|verb| *verb != "help") {
+        assert!(reference.contains(&format!("\n## keystile {verb}\n")), "{verb} is not in cli.md");
+        let answers = json.contains(&format!("`{verb}`")) || changes.contains(&verb);
+        assert!(answers, "{verb} is not in json.md");
+        let told = format!("\n$ keystile {verb}");
+        let is_told = |story: &String| {
+            story.match_indices(&told).any(|(at, told)| story[at + told.len()..].starts_with([' ', '\n']))
+        };
+        assert!(stories.iter().any(is_told), "no story tells what {verb} says");
     }
 }
 

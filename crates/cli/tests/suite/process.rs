@@ -61,6 +61,7 @@ impl Desk {
         let line = gateway.line();
         let report: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(report["schema"], "keystile/serve/v1");
+        crate::json::assert_told(report.clone());
         (gateway, report["url"].as_str().expect("a URL").to_owned())
     }
 }

@@ -44,6 +44,7 @@ stories!(
     json,
     refusals,
     mend,
+    dry_runs,
 );
 
 fn directory() -> PathBuf {

@@ -125,7 +125,8 @@ impl Stage {
         told
     }
 
-    fn perform(&mut self, command: &str) -> String {
+    /// Carries out one command of a story, and says what it said.
+    pub(crate) fn perform(&mut self, command: &str) -> String {
         let words = words(command);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
