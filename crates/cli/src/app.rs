@@ -72,9 +72,7 @@ impl App {
     /// Writes text to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         let written = self.world.stdout.write(text);
-        written.map_err(|error| {
-            Failure::of(Exit::Other, &error).expected("a standard output that can be written")
-        })
+        written.map_err(|error| unwritten(&error))
     }
 
     /// Writes text to standard error; what cannot be said there is not said.
@@ -123,4 +121,9 @@ impl App {
             self.say(&if self.json() { failure.json() } else { failure.text() });
         }
     }
+}
+
+/// What was to be answered could not be: the reader is there, and its disk is full.
+pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::of(Exit::Other, error).expected("a standard output that can be written")
 }

@@ -31,6 +31,7 @@ mod world;
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use console::Stream;
@@ -53,7 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit 
     let json = wants_json(&arguments);
     let columns = world.stdout.columns().map_or(HELP_COLUMNS, usize::from).min(HELP_COLUMNS);
     let mut command = Cli::command().term_width(columns);
-    let parsed = command.try_get_matches_from_mut(arguments);
+    let parsed = command.try_get_matches_from_mut(&arguments);
     match parsed
         .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)))
     {
@@ -61,13 +62,41 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit 
         Err(error) => {
             let text = harmless_text(&error.render().to_string(), Paint::default());
             if !error.use_stderr() {
-                let _ = world.stdout.write(&text);
-                return Exit::Done;
+                return told(&world, &text, json);
             }
-            let _ = world.stderr.write(&if json { misunderstood(&text).json() } else { text });
+            let text = match error.kind() {
+                ErrorKind::InvalidUtf8 => say(&not_utf8(&arguments), json),
+                _ if json => misunderstood(&text).json(),
+                _ => text,
+            };
+            let _ = world.stderr.write(&text);
             Exit::Usage
         }
     }
+}
+
+/// Help, or the version: what was asked for, so it must arrive.
+fn told(world: &World, text: &str, json: bool) -> Exit {
+    match world.stdout.write(text) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            let _ = world.stderr.write(&say(&app::unwritten(&error), json));
+            Exit::Other
+        }
+    }
+}
+
+fn say(failure: &Failure, json: bool) -> String {
+    if json { failure.json() } else { failure.text() }
+}
+
+/// The parser does not say which of the arguments it could not read.
+fn not_utf8(arguments: &[OsString]) -> Failure {
+    let bad = arguments.iter().filter(|argument| argument.to_str().is_none());
+    let bad: Vec<_> = bad.map(|argument| argument.as_encoded_bytes().escape_ascii().to_string()).collect();
+    Failure::usage(format!("not UTF-8: {}", bad.join(", ")))
+        .expected("arguments in UTF-8")
+        .remedy("give the path another name, or a symbolic link with one")
 }
 
 /// Whether a command line that cannot be understood asks for JSON.

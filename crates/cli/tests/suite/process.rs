@@ -205,6 +205,36 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let desk = Desk::new();
+    desk.ends(0, &["init"]);
+    for arguments in [&["status"][..], &["jwks"], &["--help"], &["--version"], &["help", "rotate"], &["man"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let mut command = desk.command(arguments);
+        let output = command.stdout(full).stderr(Stdio::piped()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("expected: a standard output that can be written"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let desk = Desk::new();
+    let place = std::ffi::OsStr::from_bytes(b"st\xffore");
+    for json in [false, true] {
+        let mut command = desk.command(&["status", "--output", if json { "json" } else { "text" }]);
+        let output = command.arg("--store").arg(place).output().expect("it runs");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("not UTF-8") && said.contains("xffore"), "{said}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), json, "{said}");
+    }
+}
+
+#[test]
 fn a_watched_status_ends_with_its_reader() {
     let desk = Desk::new();
     desk.ends(0, &["init"]);
