@@ -171,7 +171,7 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
         problems.push(Problem::fail(
             "forked",
             format!("{name} holds another generation {} than the store", report.generation),
-            "run keystile doctor; the store or the replica was restored from elsewhere",
+            format!("restore the newest backup; if there is none: keystile reconcile --accept {digest}"),
         ));
     }
     let revoked_in = manifest.history.iter().rev().find(|change| change.verb == "revoke");

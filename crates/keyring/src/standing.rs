@@ -43,6 +43,8 @@ pub enum Undone {
     Revocation(Kid),
     /// Lineages that began up to this instant were refused, and are not.
     LineageFloor(UnixTime),
+    /// The change that made this generation succeeded, and is not among those that the store has seen.
+    Change(u64),
 }
 
 impl Manifest {
@@ -58,7 +60,17 @@ impl Manifest {
         if store == remembered {
             return if self == witness { Standing::InStep } else { Standing::Forked { generation: store } };
         }
-        self.undoes(witness).map_or(Standing::Ahead, |what| Standing::Undoes { store, what })
+        let undone = self.undoes(witness).or_else(|| self.never_saw(witness));
+        undone.map_or(Standing::Ahead, |what| Standing::Undoes { store, what })
+    }
+
+    /// The last change of `witness`, if this manifest's history goes back so far and does not hold it: then what
+    /// was committed here was committed on an older backup, and keys that the witness knows may be missing.
+    fn never_saw(&self, witness: &Manifest) -> Option<Undone> {
+        let last = witness.history.last()?;
+        let reaches = self.history.first().is_some_and(|oldest| oldest.generation <= last.generation);
+        let seen = self.history.iter().any(|change| change == last);
+        (reaches && !seen).then_some(Undone::Change(last.generation))
     }
 
     /// What `known` has decided for good and this manifest does not know, if anything. No generation that
@@ -119,6 +131,12 @@ impl fmt::Display for Undone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Revocation(kid) => write!(f, "key {kid} was revoked, and it holds the key as good"),
+            Self::Change(generation) => {
+                write!(
+                    f,
+                    "it was made on an older one, and knows nothing of the witness's generation {generation}"
+                )
+            }
             Self::LineageFloor(floor) => {
                 write!(f, "lineages that began up to {} were refused, and it accepts them", floor.0)
             }
@@ -129,7 +147,7 @@ impl fmt::Display for Undone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Revoked, Tombstone};
+    use crate::manifest::{Change, Revoked, Tombstone};
     use crate::testing::{at, kid, ring_of};
 
     fn ring(generation: u64) -> Manifest {
@@ -172,6 +190,32 @@ mod tests {
         let mut next = ring(6);
         next.keys.remove(0);
         assert_eq!(next.undoes(&revoked(5)), None);
+    }
+
+    /// A backup on which somebody went on further than the witness: keys that the witness knows may be missing.
+    #[test]
+    fn a_store_ahead_that_never_saw_the_witnesss_last_change_does_not_follow_it() {
+        let change = |generation: u64, actor: &str| Change {
+            generation,
+            at: at(1000 + generation),
+            verb: "rotate".to_owned(),
+            actor: actor.to_owned(),
+            reason: None,
+            request_id: None,
+        };
+        let with = |generation, history: Vec<Change>| Manifest { history, ..ring(generation) };
+        let witness = with(2, vec![change(1, "a"), change(2, "a")]);
+        let undone = Standing::Undoes { store: 3, what: Undone::Change(2) };
+        let strayed = with(3, vec![change(1, "a"), change(2, "b"), change(3, "b")]);
+        assert_eq!(strayed.standing(Some(&witness)), undone);
+        let follows = with(3, vec![change(1, "a"), change(2, "a"), change(3, "b")]);
+        assert_eq!(follows.standing(Some(&witness)), Standing::Ahead);
+        let trimmed = with(9, vec![change(8, "a"), change(9, "a")]);
+        assert_eq!(
+            trimmed.standing(Some(&witness)),
+            Standing::Ahead,
+            "its history does not reach back so far"
+        );
     }
 
     #[test]

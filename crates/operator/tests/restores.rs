@@ -231,3 +231,56 @@ async fn a_replica_that_is_ahead_is_named_and_given_up_only_when_told() {
     assert_eq!(place.world.manifest().await.generation, 5, "above what the replica holds");
     assert!(place.reconcile(false).await.unwrap().is_empty(), "idempotent");
 }
+
+/// A restored store was gone on with before a replica could say what it holds: one number, two contents.
+#[tokio::test]
+async fn a_replica_with_another_generation_of_the_stores_number_is_named_and_passed() {
+    let mut place = Place::begin().await;
+    place.take(Step::SetPolicy).await;
+    place.world.report("gateway-1").await;
+    let mut report = place.world.store.replicas().await.unwrap().remove(0);
+    report.digest = Some(place.world.store.load_public().await.unwrap().digest);
+    for name in ["ring", "ring.witness.json"] {
+        place.restore(name);
+    }
+    place.take(Step::SetPolicy).await;
+    assert_eq!(place.world.manifest().await.generation, report.generation);
+    place.world.store.report(&report).await.unwrap();
+
+    let change = Verb::SetPolicy(PolicyChange(BTreeMap::from([("leeway".to_owned(), Some(9))])));
+    for error in
+        [place.world.apply(change, None).await.unwrap_err(), place.reconcile(false).await.unwrap_err()]
+    {
+        let OperateError::Refused(refusal) = error else { panic!("{error:?}") };
+        assert_eq!(refusal.code, Code::ReplicaAhead);
+        assert!(refusal.found.contains("gateway-1 holds another generation 3"), "{refusal}");
+    }
+    place.reconcile(true).await.unwrap();
+    assert_eq!(place.world.manifest().await.generation, 4, "above what the replica holds");
+    assert!(place.reconcile(false).await.unwrap().is_empty(), "idempotent");
+}
+
+/// A store that was gone on with from a backup, further than the witness: no key of the witness is lost.
+#[tokio::test]
+async fn a_store_that_went_on_from_a_backup_past_the_witness_keeps_the_witnesss_keys() {
+    let mut place = Place::begin().await;
+    place.world.replace_now().await;
+    let kid = place.world.active().await;
+    let remembered = std::fs::read(place.path("ring.witness.json")).unwrap();
+    for name in ["ring", "ring.witness.json"] {
+        place.restore(name);
+    }
+    place.take(Step::SetPolicy).await;
+    place.take(Step::SetPolicy).await;
+    std::fs::write(place.path("ring.witness.json"), remembered).unwrap();
+    assert!(place.world.manifest().await.key(&kid).is_none());
+
+    let error = place.world.operator.newest().await.unwrap_err();
+    let OperateError::Refused(refusal) = error else { panic!("{error:?}") };
+    assert_eq!(refusal.code, Code::StoreForked);
+    place.reconcile(false).await.unwrap();
+    let manifest = place.world.operator.newest().await.unwrap().manifest;
+    let now = keystile_system::Clock::now(&place.world.clock);
+    let key = manifest.key(&kid).expect("the witness's key is kept");
+    assert!(manifest.state_of(key, now).published(), "its tokens are good");
+}

@@ -56,6 +56,7 @@ pub enum Fault {
 fn remedy(what: &Undone) -> String {
     match what {
         Undone::Revocation(kid) => format!("revoke it there too: keystile revoke {kid}"),
+        Undone::Change(_) => "run: keystile reconcile".to_owned(),
         Undone::LineageFloor(_) => {
             "repeat the revocation there: keystile revoke KID --descendants".to_owned()
         }

@@ -163,7 +163,7 @@ impl Reader {
             let mine =
                 before.map(|held| Generation { manifest: held.keyring.manifest(), digest: held.digest() });
             let offered = Generation { manifest: &loaded.manifest, digest: loaded.digest };
-            let weighed = weigh(mine, offered, witness.filter(|_| before.is_some()));
+            let weighed = weigh(mine, offered, witness);
             if let Some(fault) = weighed.fault.filter(|_| !weighed.take) {
                 return Err(fault.into());
             }

@@ -179,31 +179,39 @@ pub(super) fn not_before(manifest: &Manifest, now: UnixTime) -> Result<UnixTime,
     ))
 }
 
-/// Refuses while a live replica holds a newer generation: it would load nothing that is committed here.
+/// Refuses while a live replica holds what the store does not know: it would load nothing that is committed here.
 fn no_replica_ahead(before: &Manifest, context: &Context<'_>, now: UnixTime) -> Result<(), Refusal> {
-    match newest_held(before, context.reports, now).filter(|ahead| ahead.generation > before.generation) {
+    let base = Base { generation: before.generation, digest: context.digest };
+    match lost_to(before, base, context.reports, now) {
         None => Ok(()),
-        Some(ahead) => Err(replica_ahead(ahead, before.generation, context.digest)),
+        Some(ahead) => Err(replica_ahead(ahead, base.generation, context.digest)),
     }
 }
 
-/// The report of the live replica that holds the newest generation.
-pub(super) fn newest_held<'a>(
+/// The report of the live replica that holds the newest generation of those that are newer than `newest`, or have
+/// its number and another content.
+pub(super) fn lost_to<'a>(
     manifest: &Manifest,
+    newest: Base,
     reports: &'a [ReplicaReport],
     now: UnixTime,
 ) -> Option<&'a ReplicaReport> {
     let maxima = manifest.maxima(now);
+    let other = |report: &ReplicaReport| report.digest.is_some_and(|digest| digest != newest.digest);
+    let lost = |report: &&ReplicaReport| {
+        report.generation > newest.generation || report.generation == newest.generation && other(report)
+    };
     let live = reports.iter().filter(|report| report.presence(now, maxima) == Presence::Live);
-    live.max_by_key(|report| report.generation)
+    live.filter(lost).max_by_key(|report| report.generation)
 }
 
-/// A replica holds more than anything that is left: only the operator can give that up.
+/// A replica holds what nothing that is left knows: only the operator can give that up.
 pub(super) fn replica_ahead(ahead: &ReplicaReport, store: u64, digest: Digest) -> Refusal {
+    let held = if ahead.generation == store { "another generation" } else { "generation" };
     Refusal::new(
         Code::ReplicaAhead,
         format!(
-            "replica {} holds generation {}, the store {store}: an old backup was restored, and replicas load nothing \
+            "replica {} holds {held} {}, the store {store}: an old backup was restored, and replicas load nothing \
              older than what they hold",
             ahead.replica, ahead.generation
         ),

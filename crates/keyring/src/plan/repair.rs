@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::check;
 use crate::ident::{Digest, Kid};
 use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, Revoked, Tombstone, limits};
-use crate::plan::draft::{newest_held, not_before, replica_ahead, would_break};
+use crate::plan::draft::{lost_to, not_before, replica_ahead, would_break};
 use crate::plan::room::{fit, new_key, trim_tombstones};
 use crate::plan::windows::{bound, ending, raise_lifetime};
 use crate::plan::{Base, Candidate, Impact, Plan, Step, impact};
@@ -37,8 +37,8 @@ pub struct Remains<'a> {
 }
 
 impl Remains<'_> {
-    /// The newest generation that a live replica holds, if it is newer than all that is left. It is given up
-    /// only where the operator has accepted this store, or makes a fresh key whatever the state.
+    /// The newest generation that a live replica holds and that nothing that is left knows; 0 if none does. It is
+    /// given up only where the operator has accepted this store, or makes a fresh key whatever the state.
     pub fn newest_held(
         &self,
         witness: &Manifest,
@@ -46,7 +46,10 @@ impl Remains<'_> {
         now: UnixTime,
     ) -> Result<u64, Refusal> {
         let known = self.manifest.generation.max(witness.generation);
-        match newest_held(self.manifest, reports, now).filter(|ahead| ahead.generation > known) {
+        // Of two manifests with one number, which the replica holds does not matter: the repair follows both.
+        let same = self.manifest == witness;
+        let newest = Base { generation: known, digest: self.digest };
+        match lost_to(self.manifest, newest, reports, now).filter(|held| same || held.generation > known) {
             None => Ok(0),
             Some(ahead) if self.accepted == Some(self.digest) || self.fresh.is_some() => Ok(ahead.generation),
             Some(ahead) => Err(replica_ahead(ahead, known, self.digest)),
@@ -264,6 +267,9 @@ fn found(remains: &Remains<'_>, witness: &Manifest) -> String {
     if remains.held > store.max(witness.generation) {
         return format!("replicas hold generation {}, the store {store}", remains.held);
     }
+    if remains.held > 0 {
+        return format!("replicas hold another generation {store} than the store");
+    }
     match remains.manifest.standing(Some(witness)) {
         Standing::InStep => "the store lost private keys".to_owned(),
         standing => standing.to_string(),
@@ -291,6 +297,11 @@ fn statement(
         warnings.push(format!(
             "What generations {} to {} changed is lost: tokens of keys made there are refused.",
             known.saturating_add(1),
+            remains.held
+        ));
+    } else if remains.held > 0 {
+        warnings.push(format!(
+            "What the generation {} that replicas hold changed is lost: tokens of keys made there are refused.",
             remains.held
         ));
     }
