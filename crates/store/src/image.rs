@@ -61,7 +61,7 @@ impl Image {
     }
 
     /// The same for a manifest whose stored bytes, and so whose digest, must stay what they are.
-    pub(crate) fn of_bytes(
+    pub fn of_bytes(
         bytes: Vec<u8>,
         manifest: &Manifest,
         private: &PrivateKeys,
@@ -114,7 +114,7 @@ fn secret(name: String, key: &PrivateKey) -> Member {
 }
 
 /// Where members are read from: one generation of one store.
-pub(crate) trait Members {
+pub trait Members {
     /// The content of a member, at most `limit` bytes; `None` if there is no such member.
     fn read(
         &self,
@@ -128,7 +128,7 @@ pub(crate) trait Members {
 }
 
 /// Reads the manifest; `None` if there is none.
-pub(crate) fn read_manifest(from: &dyn Members) -> Result<Option<(Manifest, Digest)>, LoadError> {
+pub fn read_manifest(from: &dyn Members) -> Result<Option<(Manifest, Digest)>, LoadError> {
     let Some(bytes) = from.read(members::MANIFEST, MANIFEST_BYTES, Secrecy::Public)? else {
         return Ok(None);
     };
@@ -141,7 +141,7 @@ pub(crate) fn read_manifest(from: &dyn Members) -> Result<Option<(Manifest, Dige
 }
 
 /// Reads the private key of every key that `manifest` calls present.
-pub(crate) fn read_private(from: &dyn Members, manifest: &Manifest) -> Result<PrivateKeys, LoadError> {
+pub fn read_private(from: &dyn Members, manifest: &Manifest) -> Result<PrivateKeys, LoadError> {
     let mut keys = PrivateKeys::default();
     for key in present(manifest) {
         add(&mut keys, key, read_key(from, key)?);
@@ -150,7 +150,7 @@ pub(crate) fn read_private(from: &dyn Members, manifest: &Manifest) -> Result<Pr
 }
 
 /// The same, leaving out keys that are missing or unusable.
-pub(crate) fn read_present(from: &dyn Members, manifest: &Manifest) -> Result<PrivateKeys, LoadError> {
+pub fn read_present(from: &dyn Members, manifest: &Manifest) -> Result<PrivateKeys, LoadError> {
     let mut keys = PrivateKeys::default();
     for key in present(manifest) {
         match read_key(from, key) {

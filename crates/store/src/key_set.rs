@@ -20,7 +20,7 @@ pub struct KeySet {
 impl KeySet {
     /// Reads all three; `None` if none of them is there. Two keys that are not a pair are refused:
     /// OpenShell itself starts with such a set and then rejects every token that it mints.
-    pub(crate) fn read(from: &dyn Members) -> Result<Option<Self>, LoadError> {
+    pub fn read(from: &dyn Members) -> Result<Option<Self>, LoadError> {
         let signing = from.read(members::SIGNING, KEY_BYTES, Secrecy::Private)?;
         let public = from.read(members::PUBLIC, KEY_BYTES, Secrecy::Public)?;
         let kid = from.read(members::KID, KEY_BYTES, Secrecy::Public)?;
@@ -46,7 +46,7 @@ impl KeySet {
 }
 
 /// Describes a key set of which some members are missing.
-pub(crate) fn partial(there: [bool; 3]) -> String {
+pub fn partial(there: [bool; 3]) -> String {
     let names = |wanted: bool| {
         let named = members::MIRROR.iter().zip(there).filter(|(_, there)| *there == wanted);
         named.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
@@ -60,7 +60,7 @@ fn read_kid(from: &dyn Members, text: &[u8]) -> Result<Kid, LoadError> {
 }
 
 /// The kid of a key set that is known to be there, without a look at its keys.
-pub(crate) fn kid_only(from: &dyn Members) -> Result<Kid, StoreError> {
+pub fn kid_only(from: &dyn Members) -> Result<Kid, StoreError> {
     let bytes = from.read(members::KID, KEY_BYTES, Secrecy::Public)?.unwrap_or_default();
     Ok(read_kid(from, &bytes)?)
 }

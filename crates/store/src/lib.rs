@@ -8,7 +8,10 @@
 //! * [`DirectoryStore`]: a directory with the layout of a mounted Kubernetes Secret.
 //! * [`MemoryStore`]: for tests and for embedding.
 //!
-//! Every store passes one suite of tests, `conformance` (a cargo feature).
+//! * `keystile-store-kube`, a crate of its own: a Kubernetes Secret.
+//!
+//! Every store passes one suite of tests, `conformance` (a cargo feature). What stores are made of is in
+//! [`parts`].
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -24,6 +27,13 @@ mod succession;
 mod witness;
 
 pub use directory::DirectoryStore;
+/// What every store is made of: how a generation is laid out as members, and read back.
+pub mod parts {
+    pub use crate::image::{Members, read_manifest, read_present, read_private};
+    pub use crate::key_set::{kid_only, partial};
+    pub use crate::members::beyond_the_limit;
+}
+
 pub use error::{CommitError, FileError, LoadError, StoreError};
 pub use image::{Image, Member, Secrecy, mirrored_kid};
 pub use key_set::KeySet;

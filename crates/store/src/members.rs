@@ -51,7 +51,7 @@ pub fn report(replica: &ReplicaId) -> String {
 }
 
 /// What stands in for the reports that are not read where `found` are there.
-pub(crate) fn beyond_the_limit(found: usize, now: UnixTime) -> Option<ReplicaReport> {
+pub fn beyond_the_limit(found: usize, now: UnixTime) -> Option<ReplicaReport> {
     let more = found.checked_sub(limits::REPORTS).filter(|more| *more > 0)?;
     let why = format!("{found} reports are there, and {} are read", limits::REPORTS);
     Some(ReplicaReport::unreadable(&format!("{more}-more"), now, &why))

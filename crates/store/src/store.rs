@@ -110,7 +110,7 @@ pub struct LoadedPublic {
 
 impl LoadedPublic {
     /// The same with private keys that were read along with it.
-    pub(crate) fn with(self, private: PrivateKeys) -> Loaded {
+    pub fn with(self, private: PrivateKeys) -> Loaded {
         let Self { manifest, digest, read_began, freshness } = self;
         Loaded { manifest, digest, private, read_began, freshness }
     }
