@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Where the keyring is: a directory [env: KEYSTILE_STORE] [default: ./keystile]
+    /// Where the keyring is: a directory, or k8s:NAMESPACE/NAME [env: KEYSTILE_STORE] [default: ./keystile]
     #[arg(long, global = true, value_name = "PLACE")]
     pub(crate) store: Option<String>,
 

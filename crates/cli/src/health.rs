@@ -224,7 +224,7 @@ fn unreadable(manifest: &Manifest, report: &ReplicaReport, why: &str, now: UnixT
     Problem::fail(
         "report-unreadable",
         format!("the report {} cannot be read: {why}{held_up}", report.replica),
-        "the replica that owns it writes it anew; if none does, remove it from replicas/ in the store",
+        "the replica that owns it writes it anew; if none does, remove it: from replicas/ in the directory, or kubectl delete lease",
     )
 }
 

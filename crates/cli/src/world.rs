@@ -4,8 +4,9 @@ use std::io::{IsTerminal, Read};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use keystile_store::directory::Options;
-use keystile_store::{DirectoryStore, Store, StoreError};
+use keystile_kubernetes::{Access, Api, ObjectName};
+use keystile_store::{DirectoryStore, Store, StoreError, directory};
+use keystile_store_kube::{KubeStore, Pod};
 use keystile_system::{Clock, Entropy, Environment, ProcessEnvironment, SystemClock, SystemEntropy};
 
 use crate::console::Stream;
@@ -48,7 +49,7 @@ impl World {
             clock: Arc::new(SystemClock::default()),
             shifted: Box::new(|seconds| Arc::new(SystemClock::shifted(seconds))),
             entropy: Arc::new(SystemEntropy),
-            stores: Box::new(open_directory),
+            stores: Box::new(open),
             logs: Box::new(Logs::install),
             environment: Arc::new(ProcessEnvironment),
             zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
@@ -60,10 +61,25 @@ impl World {
     }
 }
 
-fn open_directory(place: &Place, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> {
-    let options = Options { witness: place.witness.clone(), ..Options::default() };
-    let store = DirectoryStore::with(&place.directory, clock, options)?;
-    Ok(Arc::new(store))
+fn open(place: &Place, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> {
+    match place {
+        Place::Directory { path, witness } => {
+            let options = directory::Options { witness: witness.clone(), ..directory::Options::default() };
+            Ok(Arc::new(DirectoryStore::with(path, clock, options)?))
+        }
+        Place::Secret { name, witness_only } => {
+            let api = Api::new(Access::of(&ProcessEnvironment), Arc::clone(&clock));
+            let (witness_only, pod) = (*witness_only, this_pod(&ProcessEnvironment));
+            let options = keystile_store_kube::Options { witness_only, pod, ..Default::default() };
+            Ok(Arc::new(KubeStore::new(Arc::new(api), name.clone(), clock, options)))
+        }
+    }
+}
+
+/// The pod that this process runs in, as the downward API tells it.
+fn this_pod(environment: &dyn Environment) -> Option<Pod> {
+    let [namespace, name, uid] = ["POD_NAMESPACE", "POD_NAME", "POD_UID"].map(|name| environment.get(name));
+    Some(Pod { name: ObjectName::new(&namespace?, &name?).ok()?, uid: uid? })
 }
 
 /// The width of a terminal that does not tell it.

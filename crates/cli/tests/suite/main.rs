@@ -1,6 +1,7 @@
 //! What the program says and does, from outside.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod cluster;
 mod help;
 mod json;
 mod process;

@@ -7,20 +7,30 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A directory to work in, and the program.
-struct Desk(tempfile::TempDir);
+pub(crate) struct Desk {
+    directory: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+}
 
 impl Desk {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory"), variables: Vec::new() }
+    }
+
+    /// The same with an environment variable.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keystile"));
-        command.args(arguments).current_dir(self.0.path()).env_clear().env("TZ", "UTC").stdin(Stdio::null());
+        command.args(arguments).current_dir(self.directory.path()).env_clear().env("TZ", "UTC");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
         command
     }
 
@@ -29,7 +39,7 @@ impl Desk {
     }
 
     /// Runs it, which must end with `code`; what it said on both streams.
-    fn ends(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
         let said = String::from_utf8(said).expect("text");
@@ -37,18 +47,18 @@ impl Desk {
         said
     }
 
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let arguments = [arguments, &["--output", "json"]].concat();
         serde_json::from_slice(&self.run(&arguments).stdout).expect("JSON")
     }
 
-    fn start(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
         Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
     }
 
     /// A gateway on loopback, and its URL once it serves.
-    fn serve(&self, replica: &str) -> (Running, String) {
+    pub(crate) fn serve(&self, replica: &str) -> (Running, String) {
         let mut gateway = self.start(&[
             "serve",
             "--listen=127.0.0.1:0",
@@ -67,16 +77,16 @@ impl Desk {
 }
 
 /// A process that is killed with the test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("a pid")).expect("a pid");
         kill_process(pid, signal).expect("it runs");
     }
 
     /// The next line of its standard output.
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = Vec::new();
         let out = self.0.stdout.as_mut().expect("piped");
         let mut byte = [0];
@@ -87,12 +97,12 @@ impl Running {
     }
 
     /// Waits for a line on its standard error that holds `text`.
-    fn await_error(&mut self, text: &str) {
+    pub(crate) fn await_error(&mut self, text: &str) {
         let mut lines = BufReader::new(self.0.stderr.as_mut().expect("piped")).lines();
         assert!(lines.any(|line| line.expect("text").contains(text)), "{text:?} was never said");
     }
 
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         self.0.wait().expect("it ends").code()
     }
 }

@@ -99,7 +99,7 @@ macro_rules! setting {
 
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
-    setting!(store: Kind::Text, "where the keyring lives: dir:PATH or a path"),
+    setting!(store: Kind::Text, "where the keyring lives: dir:PATH or a path, or k8s:NAMESPACE/NAME for a Secret"),
     setting!(witness: Kind::Path, "where the witness is kept; default: beside the store"),
     setting!(verify_only: Kind::Switch, "verify and publish, mint nothing; no private key is read"),
     setting!(replica: Kind::Text, "the name this process reports under; default: host, process id and a random part"),

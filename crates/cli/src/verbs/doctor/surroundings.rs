@@ -12,8 +12,10 @@ use crate::place::Place;
 
 /// The directory itself: who may write, who holds the lock, what was left behind.
 pub(super) fn directory(place: &Place) -> Vec<Check> {
-    let root = place.directory.as_path();
     // Another kind of store has no directory to look at.
+    let Place::Directory { path: root, .. } = place else {
+        return Vec::new();
+    };
     let Ok(metadata) = fs::metadata(root) else {
         return Vec::new();
     };

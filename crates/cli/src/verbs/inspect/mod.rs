@@ -117,7 +117,7 @@ impl KeyParts {
 }
 
 async fn directory(app: &App, path: &Path) -> Result<DirectoryParts, Failure> {
-    let place = Place { directory: path.to_owned(), witness: None };
+    let place = Place::Directory { path: path.to_owned(), witness: None };
     let unreadable = |error: &(dyn std::error::Error + 'static)| Failure::of(Exit::Unreachable, error);
     let store = app.open(&place, Arc::clone(&app.world.clock))?;
     let occupancy = store.occupancy().await.map_err(|error| unreadable(&error))?;

@@ -44,7 +44,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
     let config = loaded.config;
     (app.world.logs)(logs::of_gateway(&config, app.global.verbose));
-    let place = place(app, &config)?;
+    let place = place(&config)?;
     let clock = (app.world.shifted)(config.clock_shift);
     let store = app.open(&place, Arc::clone(&clock))?;
     if args.init {
@@ -81,10 +81,11 @@ fn misconfigured(error: &ConfigError) -> Failure {
         .remedy("keystile serve --print-config shows every setting and where it comes from")
 }
 
-fn place(app: &App, config: &Config) -> Result<Place, Failure> {
-    let named = Place::named(config.store.as_deref())?;
-    let place = app.place()?;
-    Ok(Place { directory: named.directory, witness: config.witness.clone().or(place.witness) })
+fn place(config: &Config) -> Result<Place, Failure> {
+    match Place::named(config.store.as_deref(), config.witness.clone())? {
+        Place::Secret { name, .. } => Ok(Place::Secret { name, witness_only: config.verify_only }),
+        directory @ Place::Directory { .. } => Ok(directory),
+    }
 }
 
 /// Makes a keyring, only where there never was one.

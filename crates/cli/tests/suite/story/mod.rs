@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use keystile_cli::{Stream, World, run};
+use keystile_cli::{Place, Stream, World, run};
 use keystile_keyring::UnixTime;
 use keystile_store::{DirectoryStore, MemoryStore, Store};
 use keystile_system::{Clock, Entropy, EntropyError, Environment};
@@ -209,10 +209,11 @@ impl Stage {
             shifted: Box::new(move |_| Arc::new(shifted.clone())),
             entropy: Arc::clone(&self.entropy) as Arc<dyn Entropy>,
             stores: Box::new(move |place, clock: Arc<dyn Clock>| {
-                if place.directory.starts_with(&here) {
-                    return Ok(Arc::new(DirectoryStore::new(&place.directory, clock)?));
+                let Place::Directory { path, .. } = place else { panic!("no story has a cluster") };
+                if path.starts_with(&here) {
+                    return Ok(Arc::new(DirectoryStore::new(path, clock)?));
                 }
-                let name = place.directory.display().to_string();
+                let name = path.display().to_string();
                 let mut stores = stores.lock().expect("stores");
                 let fresh = || Arc::new(MemoryStore::new(clock)) as Arc<dyn Store>;
                 Ok(Arc::clone(stores.entry(name).or_insert_with(fresh)))
