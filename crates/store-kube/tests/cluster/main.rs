@@ -6,6 +6,9 @@
 
 mod changes;
 mod common;
+mod outages;
+mod reports;
+mod rights;
 
 use common::KubePlace;
 
