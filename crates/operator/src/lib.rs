@@ -15,8 +15,8 @@ mod survey;
 use std::sync::Arc;
 
 use keystile_keyring::manifest::{DoneRequest, Origin};
-use keystile_keyring::plan::{Candidate, Context, Impact, Plan, Planned, Request, plan};
-use keystile_keyring::{Kid, Manifest, ReplicaReport};
+use keystile_keyring::plan::{Candidate, Context, Impact, Plan, Planned, Request, no_replica_ahead, plan};
+use keystile_keyring::{Digest, Kid, Manifest, ReplicaReport};
 use keystile_store::{Loaded, LoadedPublic, Store};
 use keystile_system::{Clock, Entropy};
 use keystile_token::{PrivateKey, kid_of};
@@ -107,20 +107,22 @@ impl Operator {
         }
     }
 
-    /// The newest generation with its private keys, unless the store does not follow its witness: then nothing
-    /// may be built on it.
+    /// The newest generation with its private keys, unless the store does not follow its witness, or a live
+    /// replica holds what neither knows: then nothing may be built on it, and nothing signed.
     pub async fn newest(&self) -> Result<Loaded, OperateError> {
+        let reports = self.store.replicas().await?;
         let witness = self.store.witness().await?;
         let loaded = self.store.load().await?;
-        in_order(&loaded.manifest, witness.as_ref())?;
+        self.in_order(&loaded.manifest, loaded.digest, witness.as_ref(), &reports)?;
         Ok(loaded)
     }
 
     /// The same without private keys.
     pub async fn newest_public(&self) -> Result<LoadedPublic, OperateError> {
+        let reports = self.store.replicas().await?;
         let witness = self.store.witness().await?;
         let loaded = self.store.load_public().await?;
-        in_order(&loaded.manifest, witness.as_ref())?;
+        self.in_order(&loaded.manifest, loaded.digest, witness.as_ref(), &reports)?;
         Ok(loaded)
     }
 
@@ -130,6 +132,21 @@ impl Operator {
         let loaded = self.newest().await?;
         let fresh = if with_key { Some(self.make_key()?) } else { None };
         Ok(Ready { loaded, reports, fresh })
+    }
+
+    /// Refuses a store that went back, or that somebody went on with from a backup. Reports and witness were read
+    /// before it.
+    fn in_order(
+        &self,
+        manifest: &Manifest,
+        digest: Digest,
+        witness: Option<&Manifest>,
+        reports: &[ReplicaReport],
+    ) -> Result<(), OperateError> {
+        if let Some(refusal) = manifest.standing(witness).refusal() {
+            return Err(refusal.into());
+        }
+        Ok(no_replica_ahead(manifest, digest, reports, self.clock.now())?)
     }
 
     fn plan(&self, ready: &Ready, request: &Request) -> Result<Planned, OperateError> {
@@ -148,11 +165,6 @@ impl Operator {
         let candidate = Candidate { kid: kid_of(&public_key), public_key, origin: Origin::Generated };
         Ok((candidate, private))
     }
-}
-
-/// Refuses a store that went back, or that somebody went on with from a backup.
-fn in_order(manifest: &Manifest, witness: Option<&Manifest>) -> Result<(), OperateError> {
-    manifest.standing(witness).refusal().map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
 /// What is shown of a plan that was committed.

@@ -255,6 +255,10 @@ async fn a_replica_with_another_generation_of_the_stores_number_is_named_and_pas
         assert_eq!(refusal.code, Code::ReplicaAhead);
         assert!(refusal.found.contains("gateway-1 holds another generation 3"), "{refusal}");
     }
+    // What mint, verify and jwks begin with.
+    let ahead = |error| matches!(error, OperateError::Refused(refusal) if refusal.code == Code::ReplicaAhead);
+    assert!(ahead(place.world.operator.newest().await.unwrap_err()));
+    assert!(ahead(place.world.operator.newest_public().await.unwrap_err()));
     place.reconcile(true).await.unwrap();
     assert_eq!(place.world.manifest().await.generation, 4, "above what the replica holds");
     assert!(place.reconcile(false).await.unwrap().is_empty(), "idempotent");

@@ -39,7 +39,7 @@ impl<'a> Draft<'a> {
         short("the actor", &request.actor)?;
         request.reason.as_ref().map_or(Ok(()), |reason| short("the reason", reason))?;
         let now = not_before(before, context.now)?;
-        no_replica_ahead(before, context, now)?;
+        no_replica_ahead(before, context.digest, context.reports, now)?;
         if !request.verb.is_urgent() {
             clocks_agree(before, context)?;
         }
@@ -179,12 +179,18 @@ pub(super) fn not_before(manifest: &Manifest, now: UnixTime) -> Result<UnixTime,
     ))
 }
 
-/// Refuses while a live replica holds what the store does not know: it would load nothing that is committed here.
-fn no_replica_ahead(before: &Manifest, context: &Context<'_>, now: UnixTime) -> Result<(), Refusal> {
-    let base = Base { generation: before.generation, digest: context.digest };
-    match lost_to(before, base, context.reports, now) {
+/// Refuses while a live replica holds what the store does not know: it would load nothing that is committed here,
+/// and may refuse what is signed here.
+pub fn no_replica_ahead(
+    store: &Manifest,
+    digest: Digest,
+    reports: &[ReplicaReport],
+    now: UnixTime,
+) -> Result<(), Refusal> {
+    let base = Base { generation: store.generation, digest };
+    match lost_to(store, base, reports, now) {
         None => Ok(()),
-        Some(ahead) => Err(replica_ahead(ahead, base.generation, context.digest)),
+        Some(ahead) => Err(replica_ahead(ahead, base.generation, digest)),
     }
 }
 

@@ -29,6 +29,7 @@ use crate::report::ReplicaReport;
 use crate::time::UnixTime;
 
 pub use adopt::{Adoption, adopt, init};
+pub use draft::no_replica_ahead;
 pub use impact::{Census, Impact, Step};
 pub use reconcile::{Due, due};
 pub use repair::{Remains, repair};
