@@ -22,6 +22,8 @@ pub(super) fn directory(place: &Place) -> Vec<Check> {
     let mode = metadata.permissions().mode() & 0o7777;
     let mut checks = vec![if mode & 0o022 == 0 {
         Check::ok("directory", format!("mode {mode:04o}: only its owner writes"))
+    } else if mode & 0o1000 != 0 {
+        Check::ok("directory", format!("mode {mode:04o}: only an entry's owner replaces it, as in a mount"))
     } else {
         let remedy = format!("chmod go-w {}", root.display());
         Check::fail("directory", format!("mode {mode:04o}: others may replace the keys"), remedy)
