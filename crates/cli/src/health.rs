@@ -268,6 +268,8 @@ mod tests {
             condition: Condition::Ready,
             confirmed_at: None,
             keys: Vec::new(),
+            revoked: Vec::new(),
+            lineage_floor: None,
             withdrawn_at: None,
             clock_offset: None,
         }

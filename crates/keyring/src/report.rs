@@ -35,6 +35,12 @@ pub struct ReplicaReport {
     /// The keys it holds.
     #[serde(default)]
     pub keys: Vec<KeyReport>,
+    /// Keys that it knows to be revoked, held or gone: a repair must not take them back (I8).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Kid>,
+    /// The lineage floor that it holds to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage_floor: Option<UnixTime>,
     /// Set when it stopped gracefully.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<UnixTime>,
@@ -137,6 +143,8 @@ impl ReplicaReport {
             condition: Condition::Unreadable(why),
             confirmed_at: None,
             keys: Vec::new(),
+            revoked: Vec::new(),
+            lineage_floor: None,
             withdrawn_at: None,
             clock_offset: None,
         }
@@ -151,6 +159,7 @@ impl ReplicaReport {
             tidy(why, 512);
         }
         report.keys.truncate(limits::KEYS);
+        report.revoked.truncate(limits::KEYS + limits::TOMBSTONES);
         report.keys.iter_mut().for_each(|key| key.usage.tidy());
         Ok(report)
     }

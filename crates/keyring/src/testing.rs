@@ -84,6 +84,8 @@ pub(crate) fn report(replica: &str, reported: u64, kids: &[(&str, u64)]) -> Repl
         condition: Condition::Ready,
         confirmed_at: None,
         keys: kids.iter().map(held).collect(),
+        revoked: Vec::new(),
+        lineage_floor: None,
         withdrawn_at: None,
         clock_offset: None,
     }

@@ -465,6 +465,7 @@ fn c17_a_revoked_key_whose_private_part_came_back_does_not_sign() {
         accepted: None,
         fresh: None,
         held: 0,
+        reports: &[],
     };
     let refusal = repair(&remains, witness, "olga", second(120)).unwrap_err();
     assert_eq!(refusal.code, Code::NoSigner);

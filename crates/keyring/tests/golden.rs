@@ -58,6 +58,8 @@ fn reports(manifest: &Manifest, now: u64) -> Vec<ReplicaReport> {
         condition: Condition::Ready,
         confirmed_at: Some(UnixTime(now - 1)),
         keys: manifest.keys.iter().map(|key| keys(&key.kid)).collect(),
+        revoked: Vec::new(),
+        lineage_floor: None,
         withdrawn_at: None,
         clock_offset: Some(0),
     };
@@ -204,7 +206,14 @@ fn policies_and_late_commits() {
 fn repair_of_a_store_that_went_back() {
     let (store, witness) = (begun(), rotated());
     let present = BTreeSet::from([kid("key-a")]);
-    let remains =
-        Remains { manifest: &store, digest: DIGEST, private: &present, accepted: None, fresh: None, held: 0 };
+    let remains = Remains {
+        manifest: &store,
+        digest: DIGEST,
+        private: &present,
+        accepted: None,
+        fresh: None,
+        held: 0,
+        reports: &[],
+    };
     golden("repair", &repair(&remains, &witness, "olga@ops", UnixTime(START + 2 * HOUR)).unwrap());
 }

@@ -215,6 +215,7 @@ fn broken_stores(given: &mut BTreeMap<&str, Refusal>) {
         accepted: None,
         fresh: None,
         held: 0,
+        reports: &[],
     };
     given
         .insert("repair without a private key", repair(&remains, &witness, "olga", second(now)).unwrap_err());

@@ -38,7 +38,15 @@ impl<'a> Store<'a> {
     fn remains(&self) -> Remains<'_> {
         let digest = digest_of(self.manifest);
         let accepted = self.accept.then_some(digest);
-        Remains { manifest: self.manifest, digest, private: &self.private, accepted, fresh: None, held: 0 }
+        Remains {
+            manifest: self.manifest,
+            digest,
+            private: &self.private,
+            accepted,
+            fresh: None,
+            held: 0,
+            reports: &[],
+        }
     }
 
     fn repair(&self, witness: &Manifest, now: u64) -> Result<Plan, Refusal> {
@@ -203,6 +211,25 @@ fn forked() -> (Ring, Ring) {
     }
     other.commit(world::unwrap_change(other.plan(&world::request(EMERGENCY), 130).unwrap()));
     (ring, other)
+}
+
+/// Gateways that followed the store signed with a key that the witness had superseded long before.
+#[test]
+fn i1_where_a_store_went_on_from_a_backup_the_later_end_of_a_key_counts() {
+    let mut witness = Ring::begin(slow(), 100);
+    let mut store = Ring::of(witness.manifest.clone());
+    witness.verb(EMERGENCY, 110);
+    store.verb(Verb::SetPolicy(leeway(7)), 500);
+    assert_eq!(store.manifest.generation, witness.manifest.generation);
+    let minted = Token::forged("a", 590, 1590);
+    let found = Store::at(&store.manifest, &["a", "b"]).accepting();
+    let ring = repaired(&found, &witness.manifest, 600);
+    assert_eq!(ring.signer(600), Some("b"));
+    assert_eq!(verify(&ring.manifest, &minted, second(600)), Ok(()));
+    // A store that only went back was followed by nobody: the witness's end stays.
+    let backup = Ring::begin(slow(), 100).manifest;
+    let ring = repaired(&Store::at(&backup, &["a", "b"]), &witness.manifest, 600);
+    assert!(verify(&ring.manifest, &minted, second(600)).is_err());
 }
 
 #[test]

@@ -87,8 +87,9 @@ impl Operator {
         let newest = witness.filter(|_| broken).unwrap_or_else(|| loaded.manifest.clone());
         let present: BTreeSet<_> = loaded.private.kids().cloned().collect();
         let (manifest, digest) = (&loaded.manifest, loaded.digest);
-        let remains = Remains { manifest, digest, private: &present, accepted, fresh, held: 0 };
-        let held = remains.newest_held(&newest, &reports, now)?;
+        let remains =
+            Remains { manifest, digest, private: &present, accepted, fresh, reports: &reports, held: 0 };
+        let held = remains.newest_held(&newest, now)?;
         if !broken && held == 0 && !lost_private(manifest, &present) {
             return Ok(None);
         }

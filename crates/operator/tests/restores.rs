@@ -232,6 +232,31 @@ async fn a_replica_that_is_ahead_is_named_and_given_up_only_when_told() {
     assert!(place.reconcile(false).await.unwrap().is_empty(), "idempotent");
 }
 
+/// Store and witness were both restored from before a revocation that a living replica remembers: going on from
+/// them does not take the key back.
+#[tokio::test]
+async fn i8_a_revocation_that_only_a_replica_remembers_stays() {
+    let mut place = Place::begin().await;
+    let active = place.world.active().await;
+    let verb = Verb::Revoke { kid: active.clone(), descendants: true };
+    place.world.apply(verb, Some("stolen")).await.unwrap();
+    place.world.report("gateway-1").await;
+    let report = place.world.store.replicas().await.unwrap().remove(0);
+    for name in ["ring", "ring.witness.json"] {
+        place.restore(name);
+    }
+    place.world.store.report(&report).await.unwrap();
+    assert!(place.world.manifest().await.revoked_kids().next().is_none(), "the store forgot");
+
+    place.reconcile(true).await.unwrap();
+    let manifest = place.world.operator.newest().await.unwrap().manifest;
+    assert_eq!(manifest.revoked_kids().collect::<Vec<_>>(), [&active]);
+    assert_eq!(manifest.lineage_floor, report.lineage_floor);
+    place.revoked.insert(active);
+    place.world.clock.advance(1);
+    place.check(&[]).await;
+}
+
 /// A restored store was gone on with before a replica could say what it holds: one number, two contents.
 #[tokio::test]
 async fn a_replica_with_another_generation_of_the_stores_number_is_named_and_passed() {

@@ -235,6 +235,8 @@ impl Replica {
             condition: Condition::Ready,
             confirmed_at: Some(self.wall(self.confirmed(sight))),
             keys: generation.manifest.keys.iter().filter_map(|held| key(&held.kid)).collect(),
+            revoked: Vec::new(),
+            lineage_floor: None,
             withdrawn_at: None,
             clock_offset: None,
         })

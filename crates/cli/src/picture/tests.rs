@@ -107,6 +107,8 @@ impl Story {
             condition: Condition::Ready,
             confirmed_at: Some(self.now.minus(3)),
             keys: keys.collect(),
+            revoked: Vec::new(),
+            lineage_floor: None,
             withdrawn_at: None,
             clock_offset: Some(0),
         }

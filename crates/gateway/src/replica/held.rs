@@ -104,6 +104,16 @@ impl Held {
         key.is_some_and(|key| key.origin == Origin::Adopted)
     }
 
+    /// The keys that it knows to be revoked, held or gone.
+    pub(crate) fn revoked(&self) -> impl Iterator<Item = &Kid> {
+        self.keyring.manifest().revoked_kids().chain(&self.overrule.revoked)
+    }
+
+    /// The lineage floor that it holds to.
+    pub(crate) fn lineage_floor(&self) -> Option<UnixTime> {
+        self.keyring.manifest().lineage_floor.max(self.overrule.lineage_floor)
+    }
+
     /// What the replica knows of `kid`.
     pub(crate) fn key(&self, kid: &Kid) -> Option<&KnownKey> {
         self.keys.iter().find(|key| key.kid == *kid)

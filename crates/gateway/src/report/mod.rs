@@ -39,6 +39,8 @@ impl Identity {
             condition: Condition::Loading,
             confirmed_at: None,
             keys: Vec::new(),
+            revoked: Vec::new(),
+            lineage_floor: None,
             withdrawn_at: None,
             clock_offset: None,
         }
@@ -74,6 +76,8 @@ impl Reporter {
             condition: self.condition(&held, moment),
             confirmed_at: Some(held.confirmed.at),
             keys: keys.collect(),
+            revoked: held.revoked().cloned().collect(),
+            lineage_floor: held.lineage_floor(),
             ..self.identity.loading(moment.now)
         }
     }

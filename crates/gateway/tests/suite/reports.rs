@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keystile_gateway::Config;
+use keystile_keyring::plan::Verb;
 use keystile_keyring::report::{Condition, Presence};
 use keystile_keyring::{ReplicaReport, UnixTime};
 use keystile_store::Store;
@@ -63,6 +64,23 @@ async fn a_key_that_came_later_is_reported_with_the_instant_it_came() {
     let key = report.key(&new).expect("it holds the new key");
     assert!(!key.from_start);
     assert!(key.held_since >= START.plus(1050), "{key:?}");
+}
+
+/// What a repair asks of the replicas where store and witness were both put back.
+#[tokio::test]
+async fn i8_a_replica_reports_what_it_knows_to_be_final() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let old = world.active().await;
+    world.rotate().await;
+    world.apply(Verb::Revoke { kid: old.clone(), descendants: true }, Some("stolen")).await;
+    let report = until("a report of generation 3", || async {
+        report_of(&world, &gateway).await.filter(|report| report.generation == 3)
+    })
+    .await;
+    assert_eq!(report.revoked, [old]);
+    assert_eq!(report.lineage_floor, world.manifest().await.lineage_floor);
+    assert!(report.lineage_floor.is_some());
 }
 
 #[tokio::test]

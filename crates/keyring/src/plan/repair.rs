@@ -14,7 +14,7 @@ use crate::plan::windows::{bound, ending, raise_lifetime};
 use crate::plan::{Base, Candidate, Impact, Plan, Step, impact};
 use crate::policy::Maxima;
 use crate::refusal::{Code, Refusal};
-use crate::report::ReplicaReport;
+use crate::report::{Presence, ReplicaReport};
 use crate::standing::Standing;
 use crate::state::KeyState;
 use crate::time::UnixTime;
@@ -32,6 +32,8 @@ pub struct Remains<'a> {
     pub accepted: Option<Digest>,
     /// A fresh key that is to sign: what `rotate --emergency` brings.
     pub fresh: Option<&'a Candidate>,
+    /// What the replicas say: what the live ones know to be revoked stays so.
+    pub reports: &'a [ReplicaReport],
     /// The newest generation that a live replica holds; 0 if none does. Only a higher one reaches it.
     pub held: u64,
 }
@@ -39,17 +41,13 @@ pub struct Remains<'a> {
 impl Remains<'_> {
     /// The newest generation that a live replica holds and that nothing that is left knows; 0 if none does. It is
     /// given up only where the operator has accepted this store, or makes a fresh key whatever the state.
-    pub fn newest_held(
-        &self,
-        witness: &Manifest,
-        reports: &[ReplicaReport],
-        now: UnixTime,
-    ) -> Result<u64, Refusal> {
+    pub fn newest_held(&self, witness: &Manifest, now: UnixTime) -> Result<u64, Refusal> {
         let known = self.manifest.generation.max(witness.generation);
         // Of two manifests with one number, which the replica holds does not matter: the repair follows both.
         let same = self.manifest == witness;
         let newest = Base { generation: known, digest: self.digest };
-        match lost_to(self.manifest, newest, reports, now).filter(|held| same || held.generation > known) {
+        match lost_to(self.manifest, newest, self.reports, now).filter(|held| same || held.generation > known)
+        {
             None => Ok(0),
             Some(ahead) if self.accepted == Some(self.digest) || self.fresh.is_some() => Ok(ahead.generation),
             Some(ahead) => Err(replica_ahead(ahead, known, self.digest)),
@@ -71,6 +69,7 @@ pub fn repair(
     next.previous = Some(remains.digest);
     next.lineage_floor = next.lineage_floor.max(store.lineage_floor);
     keep_revocations(&mut next, store, now);
+    keep_what_replicas_know(&mut next, remains, now);
     keep_requests(&mut next, store);
     take_unknown_keys(&mut next, remains, now)?;
     mark_lost(&mut next, remains.private, now);
@@ -120,21 +119,46 @@ fn keep_revocations(next: &mut Manifest, store: &Manifest, now: UnixTime) {
         (&stone.kid, Revoked { at: stone.at, reason })
     });
     for (kid, revoked) in held.chain(gone) {
-        let at = revoked.at;
-        if let Some(key) = next.key_mut(kid) {
-            key.revoked.get_or_insert(revoked);
-            key.private = PrivateState::DestroyedAt(now);
-            next.timeline.retain(|activation| activation.kid != *kid || activation.from <= now);
-            next.operation.take_if(|operation| operation.to_kid == *kid);
-        } else if next.tombstone(kid).is_none() {
-            let named_until = store.tombstone(kid).and_then(|stone| stone.named_until);
-            next.tombstones.push(Tombstone { kid: kid.clone(), end: End::Revoked, at, named_until });
-        }
+        let named_until = store.tombstone(kid).and_then(|stone| stone.named_until);
+        keep_revoked(next, kid, revoked, named_until, now);
     }
     let retired = store.tombstones.iter().filter(|stone| stone.end == End::Retired);
     for stone in retired {
         if next.key(&stone.kid).is_none() && next.tombstone(&stone.kid).is_none() {
             next.tombstones.push(stone.clone());
+        }
+    }
+}
+
+fn keep_revoked(
+    next: &mut Manifest,
+    kid: &Kid,
+    revoked: Revoked,
+    named_until: Option<UnixTime>,
+    now: UnixTime,
+) {
+    let at = revoked.at;
+    if let Some(key) = next.key_mut(kid) {
+        key.revoked.get_or_insert(revoked);
+        key.private = PrivateState::DestroyedAt(now);
+        next.timeline.retain(|activation| activation.kid != *kid || activation.from <= now);
+        next.operation.take_if(|operation| operation.to_kid == *kid);
+    } else if next.tombstone(kid).is_none() {
+        next.tombstones.push(Tombstone { kid: kid.clone(), end: End::Revoked, at, named_until });
+    }
+}
+
+/// A revocation that only live replicas remember, because store and witness were both put back. Kids that
+/// neither holds need no mention: nothing takes them back.
+fn keep_what_replicas_know(next: &mut Manifest, remains: &Remains<'_>, now: UnixTime) {
+    let maxima = next.maxima(now).max(remains.manifest.maxima(now));
+    for report in remains.reports.iter().filter(|report| report.presence(now, maxima) == Presence::Live) {
+        next.lineage_floor = next.lineage_floor.max(report.lineage_floor);
+        for kid in &report.revoked {
+            if next.key(kid).or_else(|| remains.manifest.key(kid)).is_some() {
+                let reason = format!("replica {} knows it to be revoked", report.replica);
+                keep_revoked(next, kid, Revoked { at: now, reason }, None, now);
+            }
         }
     }
 }
@@ -240,7 +264,7 @@ fn sign_with(next: &mut Manifest, signer: &Kid, remains: &Remains<'_>, witness: 
     }
     let maxima = next.maxima(now).max(store.maxima(now));
     bound(next, witness, maxima, None, now);
-    bound_unknown(next, store, witness, maxima, now);
+    bound_by_store(next, store, witness, maxima, now);
     let (ttl, signs) = (next.policy.token_ttl, next.active_at(now).map(|key| key.kid.clone()));
     if let Some(key) = next.key_mut(signer) {
         raise_lifetime(key, ttl);
@@ -250,14 +274,21 @@ fn sign_with(next: &mut Manifest, signer: &Kid, remains: &Remains<'_>, witness: 
     }
 }
 
-/// Keys that the witness never saw signed until now, unless the store had superseded them before.
-fn bound_unknown(next: &mut Manifest, store: &Manifest, witness: &Manifest, maxima: Maxima, now: UnixTime) {
+/// Keys that the witness never saw signed until now, unless the store had superseded them before. So may have
+/// keys that it superseded, where somebody went on from a backup: of two ends the later counts, or gateways of
+/// that life would have signed what nobody accepts (I1).
+fn bound_by_store(next: &mut Manifest, store: &Manifest, witness: &Manifest, maxima: Maxima, now: UnixTime) {
     let policy = next.policy.clone();
-    for key in next.keys.iter_mut().filter(|key| witness.key(&key.kid).is_none()) {
-        let was = store.key(&key.kid).and_then(|key| key.superseded).filter(|bounds| bounds.at <= now);
-        if key.superseded.is_some() {
-            key.superseded = was.or(Some(ending(key, now, maxima, &policy, None)));
-        }
+    let forked = matches!(store.standing(Some(witness)), Standing::Forked { .. } | Standing::Undoes { .. });
+    for key in &mut next.keys {
+        let (known, other) = (witness.key(&key.kid).is_some(), store.key(&key.kid));
+        let signed = store.first_activation(&key.kid).is_some_and(|from| from <= now);
+        let (Some(mine), Some(other)) = (key.superseded, other.filter(|_| !known || forked && signed)) else {
+            continue;
+        };
+        let theirs = other.superseded.filter(|bounds| bounds.at <= now);
+        let theirs = theirs.unwrap_or_else(|| ending(key, now, maxima, &policy, None));
+        key.superseded = Some(if known && mine.last_iat > theirs.last_iat { mine } else { theirs });
     }
 }
 

@@ -224,6 +224,7 @@ impl Life {
             accepted: None,
             fresh: None,
             held: 0,
+            reports: &[],
         };
         let now = self.world.clock(0);
         let plan = match repair(&remains, witness, "olga", now) {

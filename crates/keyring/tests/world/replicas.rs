@@ -125,6 +125,8 @@ impl World {
             condition: Condition::Ready,
             confirmed_at: Some(clock),
             keys: keys.collect(),
+            revoked: Vec::new(),
+            lineage_floor: None,
             withdrawn_at: None,
             clock_offset: None,
         });

@@ -108,6 +108,8 @@ pub fn report(replica: &str, at: UnixTime, kids: &[(&str, UnixTime)]) -> Replica
         condition: Condition::Ready,
         confirmed_at: Some(at),
         keys: kids.iter().map(held).collect(),
+        revoked: Vec::new(),
+        lineage_floor: None,
         withdrawn_at: None,
         clock_offset: None,
     }

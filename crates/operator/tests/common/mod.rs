@@ -75,6 +75,8 @@ impl World {
             condition: Condition::Ready,
             confirmed_at: Some(now),
             keys: keys.collect(),
+            revoked: manifest.revoked_kids().cloned().collect(),
+            lineage_floor: manifest.lineage_floor,
             withdrawn_at: None,
             clock_offset: None,
         };

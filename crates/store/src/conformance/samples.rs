@@ -253,6 +253,8 @@ pub fn report_of(replica: &str, generation: u64) -> ReplicaReport {
         condition: Condition::Degraded("the store cannot be read".to_owned()),
         confirmed_at: Some(START),
         keys: vec![KeyReport { kid, held_since: START, from_start: true, usage: KeyUsage::default() }],
+        revoked: Vec::new(),
+        lineage_floor: None,
         withdrawn_at: None,
         clock_offset: None,
     }

@@ -66,6 +66,8 @@ fn account(loaded: &LoadedPublic, clock: &ManualClock, replica: &str) -> Replica
         condition: Condition::Ready,
         confirmed_at: Some(now.minus(1)),
         keys: known(&loaded.manifest),
+        revoked: Vec::new(),
+        lineage_floor: None,
         withdrawn_at: stopped.map(|_| now),
         clock_offset: None,
     }
