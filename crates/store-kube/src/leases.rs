@@ -141,7 +141,8 @@ fn lease(root: &Root, report: &ReplicaReport, name: &str, json: String) -> serde
 #[derive(Deserialize)]
 struct List {
     metadata: ListMeta,
-    items: Vec<Lease>,
+    // An empty list may be written as null.
+    items: Option<Vec<Lease>>,
 }
 
 #[derive(Deserialize)]
@@ -176,7 +177,7 @@ async fn page(root: &Root, size: usize, next: Option<&str>) -> Result<List, Stor
 
 /// Whether any replica ever reported here.
 pub(crate) async fn any(root: &Root) -> Result<bool, StoreError> {
-    Ok(!page(root, 1, None).await?.items.is_empty())
+    Ok(page(root, 1, None).await?.items.is_some_and(|items| !items.is_empty()))
 }
 
 /// Every report there is.
@@ -186,7 +187,7 @@ pub(crate) async fn read(root: &Root) -> Result<Vec<ReplicaReport>, StoreError> 
     let (mut count, mut next) = (0, None);
     for _ in 0..PAGES {
         let listed = page(root, PAGE, next.as_deref()).await?;
-        for lease in listed.items {
+        for lease in listed.items.unwrap_or_default() {
             count += 1;
             if count <= limits::REPORTS {
                 reports.push(read_one(root, &lease, now).await);

@@ -1,8 +1,10 @@
 //! Fakes for tests only: clock, store faults, entropy, token forger
 
+pub mod api_server;
 mod clock;
 pub mod forger;
 mod store;
 
+pub use api_server::ApiServer;
 pub use clock::ManualClock;
 pub use store::{Fault, FaultyStore};

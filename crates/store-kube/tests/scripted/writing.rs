@@ -1,21 +1,24 @@
 //! Changes whose answer is lost, or is not what was asked for.
 
-use axum::http::Method;
-use axum::response::Response;
+use http::Method;
 use keystile_store::conformance::Sample;
 use keystile_store::{CommitError, Store};
+use keystile_testkit::api_server::Response;
 
-use crate::server::{Asked, Server, answer, broken, secret, status};
+use keystile_testkit::ApiServer;
+use keystile_testkit::api_server::{Asked, answer, broken, status};
+
+use crate::server::{is_of_store, secret, store};
 
 /// A change, at a server that answers `patched` to the write itself.
-async fn change(patched: impl Fn() -> Response + Send + Sync + 'static) -> (CommitError, Server) {
+async fn change(patched: impl Fn() -> Response + Send + Sync + 'static) -> (CommitError, ApiServer) {
     let mut sample = Sample::new();
     let (held, base) = (secret(&sample).to_string(), sample.base());
-    let server = Server::start(move |asked, _| {
+    let server = ApiServer::start(move |asked, _| {
         if asked.query.contains("dryRun") {
             return Some(answer(201, held.clone()));
         }
-        match (&asked.method, asked.is_of_store()) {
+        match (&asked.method, is_of_store(asked)) {
             (&Method::GET, true) => Some(answer(200, held.clone())),
             (&Method::PATCH, true) => Some(patched()),
             _ => None,
@@ -23,7 +26,7 @@ async fn change(patched: impl Fn() -> Response + Send + Sync + 'static) -> (Comm
     })
     .await;
     sample.bump();
-    let error = server.store().compare_and_swap(sample.on(base)).await.unwrap_err();
+    let error = store(&server).compare_and_swap(sample.on(base)).await.unwrap_err();
     (error, server)
 }
 
@@ -73,18 +76,18 @@ async fn a_change_that_is_always_overtaken_gives_up() {
 async fn i6_a_write_is_bound_to_what_was_read() {
     let sample = Sample::new();
     let held = secret(&sample).to_string();
-    let server = Server::start(move |asked, body| {
+    let server = ApiServer::start(move |asked, body| {
         if is_write(asked) {
             assert_eq!(body["metadata"]["resourceVersion"], "7");
             assert_eq!(body["metadata"]["uid"], "u1");
             return Some(status(409));
         }
-        asked.is_of_store().then(|| answer(200, held.clone()))
+        is_of_store(asked).then(|| answer(200, held.clone()))
     })
     .await;
     let mut next = sample.copy();
     next.bump();
-    let error = server.store().compare_and_swap(next.on(sample.base())).await.unwrap_err();
+    let error = store(&server).compare_and_swap(next.on(sample.base())).await.unwrap_err();
     // A witness that is not there cannot be made here: the server knows no collection.
     assert!(matches!(error, CommitError::Io(_)), "{error}");
 }
@@ -94,15 +97,15 @@ async fn i6_a_write_is_bound_to_what_was_read() {
 async fn a_witness_that_cannot_be_written_stops_the_change_before_it_happens() {
     let mut sample = Sample::new();
     let (held, base) = (secret(&sample).to_string(), sample.base());
-    let server = Server::start(move |asked, _| {
+    let server = ApiServer::start(move |asked, _| {
         if asked.method == Method::POST {
             return Some(status(403));
         }
-        asked.is_of_store().then(|| answer(200, held.clone()))
+        is_of_store(asked).then(|| answer(200, held.clone()))
     })
     .await;
     sample.bump();
-    let error = server.store().compare_and_swap(sample.on(base)).await.unwrap_err();
+    let error = store(&server).compare_and_swap(sample.on(base)).await.unwrap_err();
     let CommitError::Io(why) = &error else { panic!("{error}") };
     assert!(why.to_string().contains("keys-witness"), "{why}");
     assert_eq!(server.asked(is_write).len(), 0);
