@@ -1,12 +1,13 @@
 //! The gateway behind `keystile serve`: tokens over gRPC, published keys and forward-auth over HTTP.
 //!
-//! [`Gateway::bind`] takes a [`Config`], a store, a clock and randomness, so that a test
+//! [`Gateway::bind`] takes a [`Config`], a store, a clock, randomness and a cluster, so that a test
 //! or a rehearsal runs whole gateways in its own process. The keyring is swapped atomically when the
 //! store changes; the request path takes no lock, reads the clocks once, and does no I/O but one bounded
 //! re-read of the store for a token that would otherwise be refused by an old keyring.
 
 mod admin;
 mod audit;
+mod bootstrap;
 mod chain;
 pub mod config;
 mod gatekeeper;

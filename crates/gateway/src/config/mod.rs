@@ -79,6 +79,8 @@ pub struct Config {
     pub tls_client_ca: Option<PathBuf>,
     pub client_certificates: ClientCertificates,
     pub certificate_bootstrap: bool,
+    pub service_account_bootstrap: bool,
+    pub bootstrap: Bootstrap,
     pub extension_services: BTreeMap<String, String>,
     pub limits: Limits,
     pub report_interval: Duration,
@@ -86,6 +88,31 @@ pub struct Config {
     pub log_level: LogLevel,
     pub log_format: LogFormat,
     pub clock_shift: i64,
+}
+
+/// Which pods may bootstrap with their ServiceAccount tokens, and how fast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is documented once, in the table of settings")]
+pub struct Bootstrap {
+    pub namespaces: Vec<String>,
+    pub service_accounts: Vec<String>,
+    pub audience: String,
+    pub plain_pods: bool,
+    pub rate: u32,
+    pub concurrency: u32,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            service_accounts: Vec::new(),
+            audience: "openshell-gateway".to_owned(),
+            plain_pods: false,
+            rate: 50,
+            concurrency: 16,
+        }
+    }
 }
 
 /// Limits on what comes from outside.
@@ -144,6 +171,8 @@ impl Default for Config {
             tls_client_ca: None,
             client_certificates: ClientCertificates::Optional,
             certificate_bootstrap: false,
+            service_account_bootstrap: false,
+            bootstrap: Bootstrap::default(),
             extension_services: BTreeMap::new(),
             limits: Limits::default(),
             report_interval: Duration::from_secs(2),
@@ -201,7 +230,30 @@ impl Config {
                 "give each its own port",
             );
         }
-        self.check_client_certificates()
+        self.check_client_certificates()?;
+        self.check_service_accounts()
+    }
+
+    fn check_service_accounts(&self) -> Result<(), ConfigError> {
+        let contradiction =
+            |found: &str, remedy| Err(ConfigError::Contradiction { found: found.into(), remedy });
+        if !self.service_account_bootstrap {
+            return Ok(());
+        }
+        if self.verify_only {
+            return contradiction(
+                "service_account_bootstrap is on and verify_only mints nothing",
+                "set one of them only",
+            );
+        }
+        if self.bootstrap.namespaces.is_empty() || self.bootstrap.service_accounts.is_empty() {
+            return contradiction(
+                "service_account_bootstrap is on, and not both of bootstrap_namespaces and \
+                 bootstrap_service_accounts are set",
+                "name the sandboxes' namespaces and the ServiceAccount that they run as",
+            );
+        }
+        Ok(())
     }
 
     fn check_client_certificates(&self) -> Result<(), ConfigError> {

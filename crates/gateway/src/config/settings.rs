@@ -112,6 +112,15 @@ pub const SETTINGS: &[Setting] = &[
     setting!(tls_client_ca: Kind::Path, "PEM file with the authorities that client certificates are checked against"),
     setting!(client_certificates: Kind::Word(ClientCertificates::WORDS), "whether a client must present a certificate"),
     setting!(certificate_bootstrap: Kind::Switch, "let a client certificate that names a sandbox obtain its first token"),
+    setting!(service_account_bootstrap: Kind::Switch, "let a pod's ServiceAccount token, checked by the Kubernetes API, obtain its sandbox's first token"),
+    setting!(bootstrap_namespaces at bootstrap.namespaces: Kind::Names, "namespaces of the pods that may do so; a trailing * stands for any rest"),
+    setting!(bootstrap_service_accounts at bootstrap.service_accounts: Kind::Names, "ServiceAccounts that such a pod may run as"),
+    setting!(bootstrap_audience at bootstrap.audience: Kind::Text, "the audience that such a token must be for"),
+    setting!(bootstrap_plain_pods at bootstrap.plain_pods: Kind::Switch, "let pods do so that no Sandbox object controls"),
+    setting!(bootstrap_rate at bootstrap.rate: Kind::Number, "the most bootstraps a second that the Kubernetes API is asked about; others are told when to come again")
+        .within(1, 10_000),
+    setting!(bootstrap_concurrency at bootstrap.concurrency: Kind::Number, "the most bootstraps that the Kubernetes API is asked about at a time")
+        .within(1, 1000),
     setting!(extension_services: Kind::Pairs, "extension services that credentials are minted for, each with its audience"),
     setting!(max_connections at limits.connections: Kind::Number, "the most connections at a time").within(1, 1_000_000),
     setting!(max_connections_per_address at limits.connections_per_address: Kind::Number, "the most connections of one IPv4 address or IPv6 /64 at a time; 0: no such limit, as behind a proxy; default: a quarter of max_connections")

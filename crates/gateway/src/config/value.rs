@@ -28,6 +28,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// Pairs such as `name=value,name=value`; in TOML a table.
     Pairs,
+    /// Names, separated by commas.
+    Names,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Number => "a whole number".into(),
             Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Pairs => "pairs such as name=value,name=value".into(),
+            Self::Names => "names, separated by commas".into(),
         }
     }
 }
@@ -131,6 +134,31 @@ impl Value for Option<String> {
 
     fn show(&self) -> Option<String> {
         self.as_deref().map(quoted)
+    }
+}
+
+impl Value for String {
+    fn parse(raw: &Raw) -> Option<Self> {
+        let text = raw.text()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(self))
+    }
+}
+
+impl Value for Vec<String> {
+    fn parse(raw: &Raw) -> Option<Self> {
+        let names: Self = raw.text()?.split(',').map(|name| name.trim().to_owned()).collect();
+        names
+            .iter()
+            .all(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+            .then_some(names)
+    }
+
+    fn show(&self) -> Option<String> {
+        (!self.is_empty()).then(|| quoted(&self.join(",")))
     }
 }
 
@@ -342,6 +370,16 @@ mod tests {
         assert_eq!(ByteCount::parse(&text("8192")), Some(ByteCount(8192)));
         assert_eq!(ByteCount::parse(&text("4096 MiB")), None);
         assert_eq!(ByteCount::parse(&text("8k")), None);
+    }
+
+    #[test]
+    fn names_are_separated_by_commas() {
+        let names = Vec::<String>::parse(&text("a, b-*")).expect("two names");
+        assert_eq!(names, ["a", "b-*"]);
+        assert_eq!(names.show().as_deref(), Some("\"a,b-*\""));
+        for refused in ["", "a,,b", ",", "a b"] {
+            assert_eq!(Vec::<String>::parse(&text(refused)), None, "{refused}");
+        }
     }
 
     #[test]

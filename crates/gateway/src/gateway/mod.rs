@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use keystile_keyring::ReplicaId;
+use keystile_kubernetes::Api;
 use keystile_store::Store;
 use keystile_system::{Clock, Entropy};
 use tokio::sync::mpsc;
@@ -40,14 +41,17 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens, reports that it is loading, loads the keyring, reports what it holds.
+    /// Listens, reports that it is loading, loads the keyring, reports what it holds. `cluster` is asked about
+    /// ServiceAccount tokens, where the configuration lets them bootstrap.
     pub async fn bind(
         config: Config,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        cluster: Option<Arc<Api>>,
     ) -> Result<Self, StartError> {
         config.check()?;
+        let cluster = start::cluster(&config, cluster)?;
         let services = start::audiences(&config)?;
         let tls = TlsFiles::of(&config).map(Tls::open).transpose()?.map(Arc::new);
         let (listener, addr) = start::listen(config.listen).await?;
@@ -58,7 +62,7 @@ impl Gateway {
             Reader { store: Arc::clone(&store), clock: Arc::clone(&clock), verify_only: config.verify_only };
         let first = start::load(&reader, &identity).await?;
         let (parts, registry, sightings) = Parts::around(first, clock, &config);
-        let (public, health) = parts.public(&config, entropy, services)?;
+        let (public, health) = parts.public(&config, entropy, services, cluster)?;
         let admin = parts.admin(identity.clone(), registry, store.as_ref());
         let reporter = parts.reporter(&config, identity, store);
         reporter.report().await;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use keystile_kubernetes::Api;
 use keystile_store::Store;
 use keystile_system::{Clock, Entropy};
 use keystile_token::Audience;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::Admin;
 use crate::audit::Audit;
+use crate::bootstrap::ServiceAccounts;
 use crate::config::Config;
 use crate::gatekeeper::Gatekeeper;
 use crate::grpc::{Health, ReflectionError, Services};
@@ -67,6 +69,7 @@ impl Parts {
         config: &Config,
         entropy: Arc<dyn Entropy>,
         services: BTreeMap<String, Audience>,
+        cluster: Option<Arc<Api>>,
     ) -> Result<(Router, Health), ReflectionError> {
         let gatekeeper = || Arc::clone(&self.gatekeeper);
         let mint = Mint { gatekeeper: gatekeeper(), entropy, services, limit: ExtensionLimit::default() };
@@ -74,6 +77,7 @@ impl Parts {
             gatekeeper: gatekeeper(),
             mint: Arc::new(mint),
             certificate_bootstrap: config.certificate_bootstrap,
+            service_accounts: cluster.map(|api| ServiceAccounts::new(api, &config.bootstrap)),
             body_bytes: config.limits.body_bytes.0 as usize,
         };
         services.over(crate::http::routes(gatekeeper(), config.scheme()))

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use keystile_keyring::{ReplicaId, ReplicaReport};
+use keystile_kubernetes::Api;
 use keystile_store::Store;
 use keystile_system::{Entropy, EntropyError};
 use keystile_token::{Audience, AudienceError};
@@ -30,6 +32,11 @@ pub enum StartError {
         /// Why.
         source: AudienceError,
     },
+    /// ServiceAccount tokens are to be checked, and there is no cluster that could.
+    #[error(
+        "service_account_bootstrap is on, and no Kubernetes cluster is known; turn it off or run in a cluster"
+    )]
+    NoCluster,
     /// The TLS files are not usable.
     #[error("TLS cannot be served")]
     Tls(#[from] TlsError),
@@ -65,6 +72,14 @@ pub(super) fn audiences(config: &Config) -> Result<BTreeMap<String, Audience>, S
         Err(source) => Err(StartError::Audience { name: name.clone(), source }),
     };
     config.extension_services.iter().map(audience).collect()
+}
+
+/// The cluster that is asked about ServiceAccount tokens, if they bootstrap anybody.
+pub(super) fn cluster(config: &Config, cluster: Option<Arc<Api>>) -> Result<Option<Arc<Api>>, StartError> {
+    match cluster {
+        None if config.service_account_bootstrap => Err(StartError::NoCluster),
+        cluster => Ok(cluster.filter(|_| config.service_account_bootstrap)),
+    }
 }
 
 /// The name from the settings, else one that no other process has.

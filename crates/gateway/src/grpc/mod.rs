@@ -4,6 +4,7 @@ mod keystile;
 mod openshell;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use keystile_proto::keystile::v1::keystile_server::KeystileServer;
@@ -15,6 +16,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
+use crate::bootstrap::ServiceAccounts;
 use crate::gatekeeper::{Gatekeeper, RETRY_AFTER};
 use crate::mint::Mint;
 use crate::server::Peer;
@@ -30,6 +32,7 @@ pub(crate) struct Services {
     pub(crate) gatekeeper: Arc<Gatekeeper>,
     pub(crate) mint: Arc<Mint>,
     pub(crate) certificate_bootstrap: bool,
+    pub(crate) service_accounts: Option<ServiceAccounts>,
     pub(crate) body_bytes: usize,
 }
 
@@ -46,6 +49,7 @@ impl Services {
             gatekeeper: Arc::clone(&self.gatekeeper),
             mint: self.mint,
             certificate_bootstrap: self.certificate_bootstrap,
+            cluster: self.service_accounts,
         };
         let keystile = keystile::Service { gatekeeper: self.gatekeeper };
         let reflection = || {
@@ -77,11 +81,14 @@ impl Health {
 
 /// The status that says what `answer` says.
 fn status(answer: &Answer) -> Status {
-    let mut status = Status::new(Code::from_i32(answer.grpc as i32), answer.text.clone());
-    if answer.grpc == GrpcCode::Unavailable {
-        let millis = u64::try_from(RETRY_AFTER.as_millis()).unwrap_or(u64::MAX);
-        status.metadata_mut().insert(RETRY_AFTER_MS, MetadataValue::from(millis));
-    }
+    let status = Status::new(Code::from_i32(answer.grpc as i32), answer.text.clone());
+    if answer.grpc == GrpcCode::Unavailable { try_again(status, RETRY_AFTER) } else { status }
+}
+
+/// The same with a word on when to come again.
+fn try_again(mut status: Status, after: Duration) -> Status {
+    let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    status.metadata_mut().insert(RETRY_AFTER_MS, MetadataValue::from(millis));
     status
 }
 

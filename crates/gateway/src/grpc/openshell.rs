@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use keystile_keyring::UnixTime;
 use keystile_proto::openshell::v1::open_shell_server::OpenShell;
 use keystile_proto::openshell::v1::{
@@ -12,9 +13,10 @@ use keystile_proto::openshell::v1::{
 use keystile_token::{Answer, Audience, BootstrapMethod, SandboxGrant, SandboxId};
 use tonic::{Request, Response, Status};
 
-use super::{peer, status};
+use super::{peer, status, try_again};
 use crate::audit::Operation;
-use crate::gatekeeper::{Caller, Gatekeeper, Refused};
+use crate::bootstrap::{Denied, ServiceAccounts};
+use crate::gatekeeper::{Bearer, Caller, Gatekeeper, Refused};
 use crate::mint::{Mint, Occasion, Press};
 use crate::report::SandboxDigest;
 use crate::server::Peer;
@@ -30,6 +32,7 @@ pub(super) struct Service {
     pub(super) gatekeeper: Arc<Gatekeeper>,
     pub(super) mint: Arc<Mint>,
     pub(super) certificate_bootstrap: bool,
+    pub(super) cluster: Option<ServiceAccounts>,
 }
 
 #[tonic::async_trait]
@@ -50,15 +53,13 @@ impl OpenShell for Service {
             }
             Err(Refused::Absent) => {}
         }
-        let certificate = self.sandbox_certificate(&peer)?;
-        let sandbox = certificate.sandbox_id.clone();
+        let (sandbox, method) = match self.service_account(request.metadata().as_ref(), &peer).await? {
+            Some(sandbox) => (sandbox, BootstrapMethod::ServiceAccount),
+            None => (self.certified(&peer)?, BootstrapMethod::ClientCertificate),
+        };
         let (held, moment) = (self.gatekeeper.replica.held(), self.gatekeeper.replica.moment());
-        if moment.now > certificate.not_after {
-            let why = "client certificate has expired";
-            return Err(self.denied(Operation::Bootstrap, why, &peer));
-        }
         let press = self.mint.press(held, moment).await.map_err(|answer| status(&answer))?;
-        let grant = SandboxGrant::bootstrap(sandbox, BootstrapMethod::ClientCertificate, press.moment.now);
+        let grant = SandboxGrant::bootstrap(sandbox, method, press.moment.now);
         let occasion = Occasion { operation: Operation::Bootstrap, presented: None, peer: peer.address };
         let minted = self.mint.sandbox_token(&press, &grant, &occasion).map_err(|answer| status(&answer))?;
         Ok(Response::new(IssueSandboxTokenResponse {
@@ -107,6 +108,34 @@ impl OpenShell for Service {
 }
 
 impl Service {
+    /// The sandbox whose pod's ServiceAccount token is presented; `None` if the bearer is none that the
+    /// cluster knows.
+    async fn service_account(&self, headers: &HeaderMap, peer: &Peer) -> Result<Option<SandboxId>, Status> {
+        let (Some(accounts), Bearer::Token(token)) = (&self.cluster, Bearer::of(headers)) else {
+            return Ok(None);
+        };
+        let Gatekeeper { metrics, audit, replica, .. } = self.gatekeeper.as_ref();
+        let uptime = replica.moment().uptime;
+        accounts.sandbox(token, uptime).await.map_err(|Denied { code, text, retry_after, label }| {
+            metrics.mint_refusals.inc(label);
+            audit.denied(Operation::Bootstrap, &text, peer.address, uptime, metrics);
+            let status = Status::new(code, text);
+            match retry_after {
+                Some(after) => try_again(status, after),
+                None => status,
+            }
+        })
+    }
+
+    /// The sandbox that a client certificate names which has not expired.
+    fn certified(&self, peer: &Peer) -> Result<SandboxId, Status> {
+        let certificate = self.sandbox_certificate(peer)?;
+        if self.gatekeeper.replica.moment().now > certificate.not_after {
+            return Err(self.denied(Operation::Bootstrap, "client certificate has expired", peer));
+        }
+        Ok(certificate.sandbox_id.clone())
+    }
+
     /// The certificate that lets its holder obtain a first token.
     fn sandbox_certificate(&self, peer: &Peer) -> Result<Arc<SandboxCertificate>, Status> {
         match &peer.certificate {

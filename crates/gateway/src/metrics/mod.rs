@@ -130,7 +130,7 @@ metrics! {
         /// Tokens minted, by operation
         mints by "operation" in ["bootstrap", "refresh", "extension"],
         /// Mintings refused, by reason
-        mint_refusals by "reason" in ["unconfirmed", "not-configured", "lineage-too-old", "rate-limited", "denied", "other"],
+        mint_refusals by "reason" in ["unconfirmed", "not-configured", "lineage-too-old", "rate-limited", "denied", "kubernetes", "other"],
         /// Tokens verified, by result
         verifications by "result" in ["accepted", "rejected", "unavailable", "not-ours"],
         /// Tokens rejected, by reason

@@ -8,6 +8,7 @@ use std::time::Duration;
 use keystile_gateway::{Config, Gateway, StartError};
 use keystile_keyring::plan::{Mode, Request, Verb};
 use keystile_keyring::{GatewayId, Kid, Manifest, Policy, ReplicaId, UnixTime};
+use keystile_kubernetes::Api;
 use keystile_operator::{First, Operator, Outcome, Silent};
 use keystile_store::{DirectoryStore, Store};
 use keystile_system::{Clock, SystemEntropy};
@@ -140,7 +141,18 @@ impl World {
         config: Config,
         clock: ManualClock,
     ) -> Result<Running, StartError> {
-        let gateway = Gateway::bind(config, store, Arc::new(clock), Arc::new(SystemEntropy)).await?;
+        self.start_in(store, config, clock, None).await
+    }
+
+    /// A gateway that may ask a cluster.
+    pub async fn start_in(
+        &self,
+        store: Arc<dyn Store>,
+        config: Config,
+        clock: ManualClock,
+        cluster: Option<Arc<Api>>,
+    ) -> Result<Running, StartError> {
+        let gateway = Gateway::bind(config, store, Arc::new(clock), Arc::new(SystemEntropy), cluster).await?;
         let (addr, admin, replica) = (gateway.addr, gateway.admin_addr, gateway.replica_id().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(gateway.run(async move { drop(stopped.await) }));

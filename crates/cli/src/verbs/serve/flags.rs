@@ -42,6 +42,7 @@ fn argument(setting: &'static Setting) -> Arg {
         Kind::Bytes => named("BYTES"),
         Kind::Number => named("NUMBER").allow_negative_numbers(true),
         Kind::Pairs => named("NAME=VALUE,…"),
+        Kind::Names => named("NAME,…"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use keystile_gateway::config::{Config, ConfigError, Loaded, Sources};
 use keystile_gateway::{Gateway, StartError};
 use keystile_keyring::{GatewayId, Policy, ReplicaId};
+use keystile_kubernetes::{Access, Api};
 use keystile_operator::{First, Operator};
 use keystile_store::{Occupancy, Store};
 use serde::Serialize;
@@ -52,7 +53,11 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
     let stop = signals::stop()?;
     let scheme = config.scheme();
-    let gateway = Gateway::bind(config, store, clock, Arc::clone(&app.world.entropy)).await;
+    let cluster = config.service_account_bootstrap.then(|| {
+        let access = Access::of(app.world.environment.as_ref());
+        Arc::new(Api::new(access, Arc::clone(&clock)))
+    });
+    let gateway = Gateway::bind(config, store, clock, Arc::clone(&app.world.entropy), cluster).await;
     let gateway = gateway.map_err(|error| not_started(&error))?;
     announce(app, &gateway, scheme)?;
     if gateway.run(stop).await {
