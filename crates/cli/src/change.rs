@@ -189,7 +189,8 @@ fn done_before(app: &App, done: &DoneRequest) -> Result<(), Failure> {
     })
 }
 
-fn nothing(app: &App, verb: &str, why: String) -> Result<(), Failure> {
+/// Answers that there was nothing to do.
+pub(crate) fn nothing(app: &App, verb: &str, why: String) -> Result<(), Failure> {
     let report = ChangeReport { why: Some(why), ..ChangeReport::of(verb, "nothing") };
     app.answer("keystile/change/v1", &report, || {
         format!("Nothing to do: {}.\n", report.why.as_deref().unwrap_or_default())

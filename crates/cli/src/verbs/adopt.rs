@@ -24,7 +24,8 @@ pub(crate) struct Args {
 /// A longer lifetime would be a slip of the pen, seconds.
 const LONGEST: u64 = 3650 * 24 * 3600;
 
-fn lifetime(text: &str) -> Result<Lifetime, String> {
+/// A lifetime as it is written on the command line.
+pub(crate) fn lifetime(text: &str) -> Result<Lifetime, String> {
     match text {
         "unbounded" => Ok(Lifetime::Unbounded),
         _ => match parse::duration(text).map_err(|error| error.to_string())? {
@@ -45,7 +46,8 @@ pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Fai
     init::begin(app, &first, dry_run, &said).await
 }
 
-fn said(plan: &Plan, labels: &Labels, _: &When) -> String {
+/// What is said once it is done.
+pub(crate) fn said(plan: &Plan, labels: &Labels, _: &When) -> String {
     let kid = plan.next.last_signer().map(|kid| labels.get(kid)).unwrap_or_default();
     format!(
         "Adopted key {kid} as keyring {}: it goes on signing, and tokens already out stay valid.\n\

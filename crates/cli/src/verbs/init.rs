@@ -1,21 +1,34 @@
 //! `keystile init`: a keyring in a place that was never used.
 
-use keystile_keyring::plan::{Plan, PolicyChange};
-use keystile_keyring::{GatewayId, Policy};
+use keystile_keyring::manifest::Lifetime;
+use keystile_keyring::plan::{Adoption, Plan, PolicyChange};
+use keystile_keyring::{Code, GatewayId, Policy};
 use keystile_operator::First;
+use keystile_store::Occupancy;
 
 use crate::app::App;
 use crate::change;
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::picture::Labels;
 use crate::policy;
 use crate::teller::Teller;
+use crate::verbs::adopt;
 
 /// Options of `init`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) beginning: Beginning,
+
+    /// Leave a keyring that is there alone, adopt an OpenShell key set, create one only where nothing is
+    #[arg(long)]
+    ensure: bool,
+
+    /// The longest lifetime of an adopted key's tokens: a duration, or "unbounded"
+    #[arg(long, value_name = "DURATION", default_value = "unbounded", value_parser = adopt::lifetime,
+        requires = "ensure")]
+    longest_token: Lifetime,
 }
 
 /// What every first generation needs.
@@ -41,9 +54,31 @@ impl Beginning {
 
 /// Makes the keyring.
 pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Failure> {
-    let first = args.beginning.first(app)?;
-    let place = app.store()?.describe();
+    let mut first = args.beginning.first(app)?;
+    let store = app.store()?;
+    let place = store.describe();
+    if args.ensure {
+        match store.occupancy().await.map_err(|error| Failure::of(Exit::Unreachable, &error))? {
+            Occupancy::Keyring => return leave_alone(app, &first, &place).await,
+            Occupancy::OpenShellKeySet(_) => {
+                first.adopt = Some(Adoption { longest_token: args.longest_token });
+                return begin(app, &first, dry_run, &adopt::said).await;
+            }
+            Occupancy::Empty | Occupancy::Remains(_) => {}
+        }
+    }
     begin(app, &first, dry_run, &|plan, labels, _| said(plan, labels, &place)).await
+}
+
+/// A keyring of another identity is not the one that was asked for: its tokens are another gateway's.
+async fn leave_alone(app: &App, first: &First, place: &str) -> Result<(), Failure> {
+    let found = change::manifest(app).await?.gateway_id;
+    if found == first.gateway_id {
+        return change::nothing(app, "init", format!("{place} holds keyring {found}; it is left as it is"));
+    }
+    Err(Failure::refused(Code::NotEmpty, format!("{place} holds keyring {found}"))
+        .expected(format!("keyring {}", first.gateway_id))
+        .remedy(format!("keep its identity: --gateway-id {found}; or name another place")))
 }
 
 /// Plans or makes a first generation, and answers.

@@ -39,6 +39,7 @@ stories!(
     revoke,
     retire,
     adopt,
+    ensure,
     set_policy,
     tokens,
     json,
