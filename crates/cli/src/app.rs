@@ -81,7 +81,7 @@ impl App {
     }
 
     /// An answer for people: what is in it from outside can move no cursor.
-    fn shown(&self, text: &str) -> String {
+    pub(crate) fn shown(&self, text: &str) -> String {
         harmless_text(text, self.paint(&self.world.stdout))
     }
 

@@ -47,6 +47,18 @@ fn a_rotation_that_waits_moves_one_line_and_leaves_none() {
     assert!(said.contains("\r\x1b[Krefused [caches-not-run-out]"), "{said}");
 }
 
+/// What moves the cursor is ours; what comes from outside moves none.
+#[test]
+fn a_watched_status_paints_over_itself() {
+    let mut stage = Stage::new().at_terminal(110);
+    stage.keystile("keystile init");
+    let once = stage.keystile("keystile status");
+    stage.heard(2);
+    let watched = stage.keystile("keystile status --watch");
+    let lines = once.replace('\n', "\x1b[K\n");
+    assert_eq!(watched, format!("\x1b[2J\x1b[H{lines}\x1b[J\x1b[H{lines}\x1b[J"));
+}
+
 #[test]
 fn variables_name_the_store() {
     let mut stage = Stage::new();

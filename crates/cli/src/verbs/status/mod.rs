@@ -53,13 +53,9 @@ enum Frame {
 }
 
 impl Frame {
-    /// Paints over the picture before it, where that is on a terminal: without a blink, line by line.
-    fn paint(self, picture: &str, terminal: bool) -> String {
-        let before = match self {
-            Self::First if terminal => "\x1b[2J\x1b[H",
-            Self::Next if terminal => "\x1b[H",
-            _ => return picture.to_owned(),
-        };
+    /// `picture` over the one before it on a terminal: without a blink, line by line.
+    fn over(self, picture: &str) -> String {
+        let before = if self == Self::First { "\x1b[2J\x1b[H" } else { "\x1b[H" };
         format!("{before}{}\x1b[J", picture.replace('\n', "\x1b[K\n"))
     }
 }
@@ -78,12 +74,11 @@ async fn show(app: &App, frame: Frame) -> Result<(), Failure> {
         paint: app.paint(&app.world.stdout),
     };
     let document = document::Status::of(&view, &survey);
-    let terminal = app.world.stdout.columns().is_some();
-    let text = || frame.paint(&draw(&view), terminal);
-    if frame == Frame::Once {
-        app.answer("keystile/status/v1", &document, text)
-    } else {
-        app.announce("keystile/status/v1", &document, text)
+    match app.world.stdout.columns() {
+        _ if frame == Frame::Once => app.answer("keystile/status/v1", &document, || draw(&view)),
+        // What moves the cursor is added to what cannot.
+        Some(_) if !app.json() => app.print(&frame.over(&app.shown(&draw(&view)))),
+        _ => app.announce("keystile/status/v1", &document, || draw(&view)),
     }
 }
 

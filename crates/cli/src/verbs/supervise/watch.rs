@@ -5,6 +5,7 @@ use keystile_supervisor::{Expiry, State, Supervisor};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::console::harmless;
 use crate::failure::Failure;
 
 /// A supervisor's state. Schema `keystile/supervise/v1`; one line of JSON for each change.
@@ -48,7 +49,9 @@ fn line(app: &App, state: &State) -> String {
         Expiry::Never | Expiry::Unknown => None,
     });
     if !app.json() {
-        return format!("{} {}\n", when.clock(when.now()), words(state, expires_at.map(|at| when.both(at))));
+        // A gateway's words may be in it.
+        let words = harmless(&words(state, expires_at.map(|at| when.both(at))));
+        return format!("{} {words}\n", when.clock(when.now()));
     }
     let report = Report {
         schema: "keystile/supervise/v1",

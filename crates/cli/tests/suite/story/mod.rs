@@ -25,6 +25,7 @@ pub(crate) struct Stage {
     stdin: Vec<u8>,
     variables: Variables,
     columns: Option<u16>,
+    listens: usize,
     directory: tempfile::TempDir,
 }
 
@@ -57,13 +58,21 @@ impl Environment for Variables {
     }
 }
 
-/// What was said, on either stream, in its order.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+/// What was said, on either stream, in its order, and how often the reader still listens.
+#[derive(Clone)]
+struct Said(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl Said {
+    fn to(listens: usize) -> Self {
+        Self(Arc::new(Mutex::new((Vec::new(), listens))))
+    }
+}
 
 impl Write for Said {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("one writer").extend_from_slice(bytes);
+        let mut said = self.0.lock().expect("one writer");
+        said.1 = said.1.checked_sub(1).ok_or(std::io::ErrorKind::BrokenPipe)?;
+        said.0.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -82,6 +91,7 @@ impl Stage {
             stdin: Vec::new(),
             variables: Variables::default(),
             columns: None,
+            listens: usize::MAX,
             directory: tempfile::tempdir().expect("a directory"),
         }
     }
@@ -89,6 +99,11 @@ impl Stage {
     /// The same at a terminal of so many columns.
     pub(crate) fn at_terminal(self, columns: u16) -> Self {
         Self { columns: Some(columns), ..self }
+    }
+
+    /// The same with a reader that goes away after so many texts.
+    pub(crate) fn heard(&mut self, listens: usize) {
+        self.listens = listens;
     }
 
     /// Sets a variable of the environment.
@@ -194,9 +209,9 @@ impl Stage {
             Some(name) => format!("{here}{name}"),
             None => word,
         });
-        let said = Said::default();
+        let said = Said::to(self.listens);
         let exit = run(words.map(Into::into), self.world(&said));
-        let said = String::from_utf8(said.0.lock().expect("one reader").clone()).expect("text");
+        let said = String::from_utf8(said.0.lock().expect("one reader").0.clone()).expect("text");
         let said = said.replace(&here, "./");
         if exit.code() == 0 { said } else { format!("? {}\n{said}", exit.code()) }
     }
