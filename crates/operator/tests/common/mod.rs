@@ -1,6 +1,7 @@
 //! A keyring in memory, a clock that the test moves, and replicas that report when told to.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod cut_off;
 pub mod overtaken;
 
 use std::sync::Arc;
