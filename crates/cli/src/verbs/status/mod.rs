@@ -117,16 +117,3 @@ fn all_problems(survey: &Survey) -> Vec<Problem> {
     all.sort_by_key(|problem| problem.severity);
     all
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_watched_picture_is_painted_over_on_a_terminal_only() {
-        assert_eq!(Frame::Next.paint("a\nb\n", false), "a\nb\n");
-        assert_eq!(Frame::Once.paint("a\n", true), "a\n");
-        assert_eq!(Frame::Next.paint("a\n", true), "\x1b[Ha\x1b[K\n\x1b[J");
-        assert!(Frame::First.paint("a\n", true).starts_with("\x1b[2J"));
-    }
-}
