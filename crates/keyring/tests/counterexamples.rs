@@ -449,6 +449,28 @@ fn c16_a_forged_older_lineage_is_reached() {
     assert_eq!(world.verify(0, &world.mint(0).unwrap()), Ok(()), "who bootstraps now is let in");
 }
 
+/// A thief's token of a key that does not sign yet passes from max_skew before the activation, minted max_skew ahead
+/// of a replica whose clock is max_skew ahead of the operator's: three of them in all.
+#[test]
+fn c16_descendants_of_a_key_that_does_not_sign_yet_are_reached() {
+    let descendants = Verb::Revoke { kid: kid("b"), descendants: true };
+    let (operators, replicas) = (102, 103);
+    let forged = Token::forged("b", 104, 108).of_lineage(95);
+    let mut ring = activation_ahead();
+    assert_eq!(verify(&ring.manifest, &forged, second(replicas)), Ok(()), "what the thief of b makes");
+    assert_eq!(ring.signer(replicas), Some("a"), "which refreshes it");
+    let refreshed = Token::forged("a", replicas, replicas + 4).of_lineage(95);
+
+    ring.verb(descendants.clone(), operators);
+    let reached = Err(Why::Breach(Breach::LineageRevoked));
+    assert_eq!(verify(&ring.manifest, &refreshed, second(replicas)), reached);
+
+    let mut earlier = activation_ahead();
+    assert!(verify(&earlier.manifest, &forged, second(replicas - 1)).is_err(), "nobody takes it yet");
+    earlier.verb(descendants, operators - 1);
+    assert_eq!(earlier.manifest.lineage_floor, None, "so nobody has to bootstrap again");
+}
+
 /// A private key that came back with a backup signs only if its key still may.
 #[test]
 fn c17_a_revoked_key_whose_private_part_came_back_does_not_sign() {

@@ -13,8 +13,7 @@ pub(super) fn revoke(mut draft: Draft<'_>, kid: &Kid, descendants: bool) -> Resu
     let Some(key) = draft.before.key(kid) else {
         return revoke_gone(draft, kid, descendants);
     };
-    // Nothing descends from a key that never signed.
-    let descendants = descendants && draft.before.first_activation(kid).is_some_and(|from| from <= draft.now);
+    let descendants = descendants && may_have_descendants(&draft, kid);
     let floor = descendants.then(|| good_until(key, draft.now));
     let deeper = floor > draft.before.lineage_floor;
     if key.revoked.is_some() && !deeper {
@@ -63,6 +62,13 @@ fn reason(draft: &Draft<'_>, kid: &Kid) -> Result<String, Refusal> {
             "say why: --reason \"…\"",
         )
     })
+}
+
+/// Nothing descends from a key that no replica accepted a token of. A thief's passes for one minted max_skew ahead
+/// of its replica's clock, at max_skew before the first activation; and that clock may be max_skew ahead of this.
+fn may_have_descendants(draft: &Draft<'_>, kid: &Kid) -> bool {
+    let accepted_by = draft.now.plus(3 * draft.maxima.skew);
+    draft.before.first_activation(kid).is_some_and(|from| from <= accepted_by)
 }
 
 /// The last instant at which the key was good: no lineage that it began is younger.
