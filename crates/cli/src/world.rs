@@ -68,12 +68,22 @@ fn open(place: &Place, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreErr
             Ok(Arc::new(DirectoryStore::with(path, clock, options)?))
         }
         Place::Secret { name, witness_only } => {
-            let api = Api::new(Access::of(&ProcessEnvironment), Arc::clone(&clock));
-            let (witness_only, pod) = (*witness_only, this_pod(&ProcessEnvironment));
-            let options = keystile_store_kube::Options { witness_only, pod, ..Default::default() };
-            Ok(Arc::new(KubeStore::new(Arc::new(api), name.clone(), clock, options)))
+            Ok(Arc::new(kube_store(&ProcessEnvironment, name, *witness_only, clock)))
         }
     }
+}
+
+/// The store in that Secret of the cluster that the environment leads to.
+pub(crate) fn kube_store(
+    environment: &dyn Environment,
+    name: &ObjectName,
+    witness_only: bool,
+    clock: Arc<dyn Clock>,
+) -> KubeStore {
+    let api = Api::new(Access::of(environment), Arc::clone(&clock));
+    let pod = this_pod(environment);
+    let options = keystile_store_kube::Options { witness_only, pod, ..Default::default() };
+    KubeStore::new(Arc::new(api), name.clone(), clock, options)
 }
 
 /// The pod that this process runs in, as the downward API tells it.

@@ -17,6 +17,7 @@
 //! only says that it is time to read.
 
 mod commit;
+mod examine;
 mod leases;
 mod occupancy;
 mod secret;
@@ -37,6 +38,7 @@ use keystile_store::{
 use keystile_system::{Clock, Entropy, SystemEntropy};
 use tokio::sync::watch as channel;
 
+pub use examine::Examined;
 use secret::{Found, newest};
 use watch::Watch;
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
 use keystile_kubernetes::{Access, Api, ApiError, Call, Object};
+use keystile_store::conformance::KEY_SET;
 use keystile_system::{Environment, ProcessEnvironment};
 use keystile_testkit::ManualClock;
 use rustix::process::Signal;
@@ -14,6 +16,35 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::process::Desk;
+
+/// The cluster's client, and where to wait for it.
+struct Cluster {
+    api: Api,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let kubeconfig = ProcessEnvironment.get("KEYSTILE_TEST_KUBECONFIG").expect("set");
+        let clock = Arc::new(ManualClock::at(keystile_keyring::UnixTime(0)));
+        let api = Api::new(Access::Kubeconfig(vec![kubeconfig.into()]), clock);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self { api, runtime }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.runtime.block_on(self.api.json(Call::get(path))).expect("an object")
+    }
+
+    fn merge(&self, path: &str, change: &Value) {
+        self.runtime.block_on(self.api.call(Call::merge(path, bytes(change)))).map(|_| ()).expect("changed");
+    }
+}
+
+/// The Secret that a desk's store is in, as the API has it.
+fn secret_of(name: &str) -> String {
+    format!("/api/v1/namespaces/default/secrets/cli-{name}-{}", std::process::id())
+}
 
 /// A desk whose program finds its store in the Secret of that name, which no other test has.
 fn desk(name: &str) -> Option<Desk> {
@@ -56,6 +87,7 @@ fn a_fleet_rotates_and_rolls_back_on_a_secret() {
     desk.ends(0, &["rollback"]);
     let said = desk.ends(0, &["doctor"]);
     assert!(said.contains("ok    witness    remembers generation 4"), "{said}");
+    assert!(said.contains("ok    rights") && said.contains("ok    secret"), "{said}");
     second.signal(Signal::TERM);
     assert_eq!(second.end(), Some(0));
     let status = desk.json(&["status"]);
@@ -70,6 +102,159 @@ fn a_verifier_serves_what_the_witness_remembers() {
     let mut gateway =
         desk.start(&["serve", "--verify-only", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
     assert!(gateway.line().contains("serves generation 1"));
+}
+
+/// T08: `helm rollback`, a GitOps sync or a restored backup puts an old Secret back while replicas run. They keep
+/// what they hold and say so; `reconcile` goes on from there, and no revocation is lost.
+#[test]
+fn t08_a_secret_that_went_back_is_told_and_repaired() {
+    let Some(desk) = desk("backup") else { return };
+    desk.ends(0, &["init", "--policy", "verifier_cache=0", "--policy", "activation_lead=0"]);
+    let (gateway, _) = desk.serve("gateway-0");
+    desk.ends(0, &["rotate", "--timeout", "30s"]);
+    let cluster = Cluster::new();
+    let backup = cluster.get(&secret_of("backup"))["data"].clone();
+    let status = desk.json(&["status"]);
+    let (first, second) = (status["keys"][0]["kid"].clone(), status["keys"][1]["kid"].clone());
+    desk.ends(0, &["revoke", first.as_str().expect("a kid"), "--reason", "stolen"]);
+    await_generation(&desk, 4);
+    cluster.merge(&secret_of("backup"), &json!({"data": backup}));
+    eventually(&desk, |status| status["problems"].to_string().contains("this replica holds 4"));
+    assert_eq!(desk.json(&["status"])["replicas"][0]["generation"], 4, "it keeps what it holds");
+    let said = desk.ends(3, &["doctor"]);
+    assert!(said.contains("FAIL  witness"), "{said}");
+    desk.ends(3, &["rotate"]);
+    desk.ends(0, &["reconcile"]);
+    await_generation(&desk, 5);
+    let status = desk.json(&["status"]);
+    assert_eq!(status["active"], second);
+    let held: Vec<_> =
+        status["keys"].as_array().expect("keys").iter().map(|key| key["state"].clone()).collect();
+    assert!(held.contains(&json!("revoked")), "{status}");
+    drop(gateway);
+}
+
+/// Waits until the only replica holds that generation.
+fn await_generation(desk: &Desk, generation: u64) {
+    eventually(desk, |status| status["replicas"][0]["generation"] == generation);
+}
+
+/// Looks until the status is so.
+fn eventually(desk: &Desk, is: impl Fn(&Value) -> bool) {
+    let mut status = Value::Null;
+    for _ in 0..500 {
+        status = desk.json(&["status"]);
+        if is(&status) {
+            return;
+        }
+    }
+    panic!("{status}");
+}
+
+/// T42: a stock Secret of OpenShell is taken over where it lies, and its three members always let a single-key
+/// gateway start.
+#[test]
+fn t42_an_openshell_secret_is_adopted_rotated_and_can_be_gone_back_to() {
+    let Some(desk) = desk("adopt") else { return };
+    let cluster = Cluster::new();
+    let set = json!({
+        "signing.pem": base64(KEY_SET[0].1), "public.pem": base64(KEY_SET[1].1), "kid": base64(KEY_SET[2].1),
+    });
+    let name = secret_of("adopt").rsplit('/').next().map(str::to_owned);
+    let stock = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}, "data": set});
+    cluster.runtime.block_on(create(&cluster.api, "/api/v1/namespaces/default/secrets", &stock));
+    let said = desk.ends(0, &["doctor"]);
+    assert!(said.contains("take it over: keystile adopt"), "{said}");
+    desk.ends(3, &["init"]);
+    desk.ends(
+        0,
+        &["adopt", "--longest-token", "1h", "--policy", "verifier_cache=1s", "--policy", "activation_lead=0"],
+    );
+    let adopted = cluster.get(&secret_of("adopt"));
+    for member in ["signing.pem", "public.pem", "kid"] {
+        let same = |text: &Value| decoded(text).split_whitespace().collect::<String>();
+        if member != "signing.pem" {
+            assert_eq!(same(&adopted["data"][member]), same(&set[member]), "{member}");
+        }
+    }
+    desk.ends(0, &["mint", "sandbox-1", "--out", "token"]);
+    desk.ends(0, &["rotate", "--offline"]);
+    desk.ends(0, &["verify", "token"]);
+    let rotated = cluster.get(&secret_of("adopt"));
+    let active = desk.json(&["status"])["active"].clone();
+    assert_eq!(decoded(&rotated["data"]["kid"]), active.as_str().expect("a kid"));
+    assert_ne!(rotated["data"]["kid"], set["kid"]);
+    // What a single-key gateway starts from is one key: its private and its public part.
+    let key = keystile_token::PrivateKey::from_pem(decoded(&rotated["data"]["signing.pem"]).as_bytes())
+        .expect("a key");
+    let public = keystile_token::public_key_from_pem(decoded(&rotated["data"]["public.pem"]).as_bytes());
+    assert_eq!(key.public_key(), public.expect("a key"));
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn decoded(text: &Value) -> String {
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(text.as_str().expect("text")).expect("base64");
+    String::from_utf8(bytes).expect("text")
+}
+
+/// What would bring an old keyring back one day, or keep a rotation from happening, is said beforehand.
+#[test]
+fn doctor_says_who_else_writes_the_secret_and_what_this_identity_may_not() {
+    let Some(desk) = desk("doctor") else { return };
+    desk.ends(0, &["init"]);
+    let cluster = Cluster::new();
+    let label = json!({"metadata": {"labels": {"argocd.argoproj.io/instance": "x"}}});
+    cluster.merge(&secret_of("doctor"), &label);
+    let said = desk.ends(0, &["doctor"]);
+    assert!(said.contains("warn  secret     Argo CD manages it too"), "{said}");
+    cluster.merge(&secret_of("doctor"), &json!({"metadata": {"labels": null}}));
+    let desk = as_looker(desk, &cluster);
+    let said = desk.ends(0, &["doctor"]);
+    let may_not = "warn  rights     this identity may not patch secrets default/cli-doctor";
+    assert!(said.contains(may_not) && said.contains("nor create secrets in default"), "{said}");
+    cluster.merge(&secret_of("doctor"), &json!({"immutable": true}));
+    let said = desk.ends(3, &["doctor"]);
+    assert!(said.contains("FAIL  secret     it is immutable"), "{said}");
+}
+
+/// The same desk for a person who may look at Secrets and reports of the namespace, and no more.
+fn as_looker(desk: Desk, cluster: &Cluster) -> Desk {
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list"]},
+    ]);
+    let group = "rbac.authorization.k8s.io";
+    let metadata = json!({"name": "keystile-looker"});
+    let (version, kind) = (format!("{group}/v1"), "Role");
+    let role = json!({"apiVersion": version, "kind": kind, "metadata": metadata, "rules": rules});
+    let binding = json!({
+        "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": group, "kind": kind, "name": "keystile-looker"},
+        "subjects": [{"kind": "User", "apiGroup": group, "name": "looker"}],
+    });
+    let collection = |kind: &str| format!("/apis/{group}/v1/namespaces/default/{kind}");
+    cluster.runtime.block_on(async {
+        create(&cluster.api, &collection("roles"), &role).await;
+        create(&cluster.api, &collection("rolebindings"), &binding).await;
+    });
+    let admin = ProcessEnvironment.get("KEYSTILE_TEST_KUBECONFIG").expect("set");
+    let text = std::fs::read_to_string(admin).expect("a kubeconfig");
+    let user = "user: {client-certificate";
+    assert!(text.contains(user), "the form of e2e/control-plane");
+    let looker = text.replace(user, "user: {as: looker, client-certificate");
+    std::fs::write(desk.path("looker"), looker).expect("written");
+    let desk = desk.with("KUBECONFIG", "looker");
+    // The authorizer learns of the role a moment later.
+    for _ in 0..500 {
+        if desk.run(&["status"]).status.success() {
+            return desk;
+        }
+    }
+    panic!("the role never came into force");
 }
 
 #[test]
@@ -163,11 +348,8 @@ async fn sandbox(api: &Api, name: &str, token: &Path) {
 #[test]
 fn a_pod_bootstraps_with_its_service_account_token() {
     let Some(desk) = desk("bootstrap") else { return };
-    let kubeconfig = ProcessEnvironment.get("KEYSTILE_TEST_KUBECONFIG").expect("set");
-    let clock = Arc::new(ManualClock::at(keystile_keyring::UnixTime(0)));
-    let api = Api::new(Access::Kubeconfig(vec![kubeconfig.into()]), clock);
+    let Cluster { api, runtime } = Cluster::new();
     let name = format!("box-{}", std::process::id());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         prepare(&api).await;
         sandbox(&api, &name, &desk.path("token")).await;
@@ -202,7 +384,7 @@ fn a_pod_bootstraps_with_its_service_account_token() {
     let kid = desk.json(&["status"])["active"].as_str().expect("a kid").to_owned();
     desk.ends(0, &["revoke", &kid, "--reason", "a test"]);
     desk.ends(3, &["verify", first.trim()]);
-    while desk.json(&["status"])["replicas"][0]["generation"] != 2 {}
+    await_generation(&desk, 2);
     supervise();
     // The pod is gone: its token is worth nothing, though it has not expired.
     let pod = format!("/api/v1/namespaces/{SANDBOXES}/pods/{name}");

@@ -1,5 +1,6 @@
 //! `keystile doctor`: is everything in order? Changes nothing.
 
+mod cluster;
 mod fleet;
 mod keys;
 mod rules;
@@ -100,6 +101,7 @@ async fn checks(app: &App) -> Result<Vec<Check>, Failure> {
         return Ok(checks);
     }
     checks.extend(surroundings::directory(&place));
+    checks.extend(cluster::checks(app, &place).await);
     checks.extend(keys::loaded(store.as_ref(), app.now()).await);
     if let Ok(loaded) = store.load_public().await {
         checks.extend(surroundings::beside(store.as_ref(), &loaded).await);
