@@ -1,0 +1,3 @@
+module keystile.invalid/e2e/tools/pause
+
+go 1.24
