@@ -46,12 +46,18 @@ fn raised(level: Level, by: u8) -> Level {
 impl Logs {
     /// Writes the log of this process from now on. A second call changes nothing.
     pub fn install(self) {
+        let lines = self.lines(std::io::stderr).with_filter(self.filter());
+        let _ = tracing_subscriber::registry().with(lines).try_init();
+    }
+
+    /// Which lines are written.
+    fn filter(self) -> Targets {
         // Libraries are noisy below warnings, and some print what they send.
         let others = LevelFilter::from_level(self.level.min(Level::WARN));
-        let ours = [("keystile", self.level), ("audit", self.level)];
-        let filter = Targets::new().with_default(others).with_targets(ours);
-        let _ =
-            tracing_subscriber::registry().with(self.lines(std::io::stderr).with_filter(filter)).try_init();
+        let ours = LevelFilter::from_level(self.level);
+        // It writes an error for each call that fails; whoever made the call says so, once.
+        let kube = ("kube_client", LevelFilter::OFF);
+        Targets::new().with_default(others).with_targets([("keystile", ours), ("audit", ours), kube])
     }
 
     /// The lines, into what `writer` makes. Without colours: their codes would be escaped like anybody's.
@@ -103,6 +109,14 @@ mod tests {
 
     /// What somebody else may have named a file, in a field and in the message.
     const NAME: &str = "gate\x1b[31mway\n2026-01-01 ERROR forged\u{202e}\r";
+
+    #[test]
+    fn a_library_does_not_write_a_line_for_each_call_that_fails() {
+        let filter = Logs { level: Level::INFO, json: false }.filter();
+        assert!(filter.would_enable("keystile_gateway::replica", &Level::INFO));
+        assert!(filter.would_enable("hyper", &Level::WARN));
+        assert!(!filter.would_enable("kube_client::client::builder", &Level::ERROR));
+    }
 
     #[test]
     fn nothing_in_a_line_leaves_it() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keystile_rehearsal::view::Blind;
 use keystile_rehearsal::{Bootstrap, Means, Options, Rehearsed, rehearse, report, script};
-use keystile_system::{SystemClock, SystemEntropy};
+use keystile_system::{Environment, ProcessEnvironment, SystemClock, SystemEntropy};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_keystile");
@@ -32,7 +32,7 @@ fn run(options: &Options, place: &Path) -> Rehearsed {
         binary: PROGRAM.into(),
         temporary: place.to_owned(),
         logs: place.to_owned(),
-        variables: Vec::new(),
+        variables: ProcessEnvironment.names(keystile_gateway::config::PREFIX),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(rehearse(options, &means, &mut Blind)).expect("a rehearsal")

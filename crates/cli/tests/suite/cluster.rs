@@ -104,6 +104,24 @@ fn a_verifier_serves_what_the_witness_remembers() {
     assert!(gateway.line().contains("serves generation 1"));
 }
 
+/// A replica that was killed holds up a rotation as long as it may still mint, and no longer, whatever its Lease
+/// says.
+#[test]
+fn a_replica_that_vanished_counts_until_it_is_stale_and_not_until_its_lease_runs_out() {
+    let Some(desk) = desk("vanished") else { return };
+    let quick = ["max_staleness=2s", "max_skew=1s", "verifier_cache=0", "activation_lead=0"];
+    let policy: Vec<&str> = quick.iter().flat_map(|rule| ["--policy", rule]).collect();
+    desk.ends(0, &[&["init"][..], &policy].concat());
+    let (_stays, _) = desk.serve("gateway-0");
+    let (vanishes, _) = desk.serve("gateway-1");
+    drop(vanishes);
+    let mut rotate = desk.start(&["rotate", "--timeout", "60s"]);
+    rotate.await_error("waits for 1 of 2 replicas: gateway-1");
+    assert_eq!(rotate.end(), Some(0));
+    let status = desk.json(&["status"]);
+    assert_eq!((&status["replicas"][1]["presence"], &status["generation"]), (&json!("lost"), &json!(3)));
+}
+
 /// T08: `helm rollback`, a GitOps sync or a restored backup puts an old Secret back while replicas run. They keep
 /// what they hold and say so; `reconcile` goes on from there, and no revocation is lost.
 #[test]
