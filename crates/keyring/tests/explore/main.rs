@@ -82,6 +82,16 @@ fn i8_holds_in_every_small_world_that_only_the_witness_remembers() {
 }
 
 #[test]
+fn i5_and_i8_hold_in_every_small_world_that_only_replicas_remember() {
+    holds(&settings::RESTORES_OF_ALL);
+}
+
+#[test]
+fn i12_holds_in_every_small_world_of_a_full_keyring() {
+    holds(&settings::FULL);
+}
+
+#[test]
 fn i1_to_i4_hold_in_every_small_world_of_windows_without_a_leeway() {
     holds(&settings::PRUNED);
 }
@@ -98,7 +108,7 @@ fn c02_is_found_when_a_revocation_leaves_an_activation_ahead() {
 
 #[test]
 fn c03_is_found_when_an_activation_does_not_raise_the_longest_token() {
-    found(weaker::C03, &settings::POLICY, "I3", "LifetimeExceedsPolicy");
+    found(weaker::C03, &settings::RAISES, "I3", "LifetimeExceedsPolicy");
 }
 
 #[test]
@@ -168,7 +178,7 @@ fn c12_is_found_when_a_deadline_cuts_off_finite_tokens() {
 
 #[test]
 fn c13_is_found_when_a_rollback_returns_to_the_key_before() {
-    found(weaker::C13, &settings::ROTATIONS, "rollback", "which a rollback went back from");
+    found(weaker::C13, &settings::TO_AND_FRO, "rollback", "which a rollback went back from");
 }
 
 #[test]
@@ -238,7 +248,27 @@ fn i5_needs_a_repair_that_is_above_all_that_was() {
 
 #[test]
 fn i8_needs_the_witness() {
-    found(weaker::I8_NO_WITNESS, &settings::RESTORES_UNSEEN, "I5", "never loads it");
+    found(weaker::I8_NO_WITNESS, &settings::RESTORES_UNSEEN, "I8", "a replica that starts now");
+}
+
+#[test]
+fn i8_needs_what_only_replicas_remember() {
+    found(weaker::I8_ASKS_NO_REPLICA, &settings::RESTORES_OF_ALL, "I8", "was revoked");
+}
+
+#[test]
+fn i9_needs_every_key_that_verifies_in_the_jwk_set() {
+    found(weaker::I9_SIGNERS_ONLY, &settings::ROTATIONS, "I9", "its JWK Set lacks a");
+}
+
+#[test]
+fn i9_needs_a_timeline_of_keys_that_are_held() {
+    found(weaker::I9_LEFT_IN_THE_TIMELINE, &settings::PRUNED, "I9", "no replica can load it");
+}
+
+#[test]
+fn i12_needs_the_limit_of_keys() {
+    found(weaker::I12_NO_LIMIT, &settings::FULL, "I12", "it holds 4 keys");
 }
 
 #[test]

@@ -60,17 +60,28 @@ impl Scene {
         match act {
             Act::Restore(backup) => {
                 let mut next = self.clone();
-                let keys = if backup.private { "with" } else { "without" };
-                let generation = self.generation(backup.index).generation;
-                next.tell(format!(
-                    "a backup of generation {generation} is restored, {keys} its private keys"
-                ));
-                next.backup = Some(backup.clone());
+                next.restore(backup);
                 Ok(Some(next))
             }
             Act::Repair => self.repair(pace, rules, counts),
             Act::Operate(verb) => self.operate(verb, pace, rules, counts),
         }
+    }
+
+    fn restore(&mut self, backup: &Backup) {
+        let keys = if backup.private { "with" } else { "without" };
+        let too = if backup.witness { ", and the witness of then" } else { "" };
+        let generation = self.generation(backup.index).generation;
+        self.tell(format!("a backup of generation {generation} is restored, {keys} its private keys{too}"));
+        if backup.witness {
+            self.witness = backup.index;
+            // Replicas report what is final, not keys: those that nothing holds any more are lost.
+            let lost = self.log.iter().flat_map(|landed| &landed.manifest.keys).map(|key| key.kid.clone());
+            let lost: Vec<_> = lost.filter(|kid| self.generation(backup.index).key(kid).is_none()).collect();
+            self.ungated.extend(lost.iter().cloned());
+            self.cut.extend(lost);
+        }
+        self.backup = Some(backup.clone());
     }
 
     fn operate(
@@ -96,7 +107,7 @@ impl Scene {
         next.made += usize::from(plan.takes_candidate);
         let planned_at = plan.planned_at;
         let excess = next.clock(pace.offset).since(planned_at).saturating_sub(plan.next.policy.commit_delay);
-        next.land(plan, Some(verb), excess > 0, pace.told)?;
+        next.land(plan, Some(verb), excess > 0, pace.told, rules)?;
         if excess > 0 {
             next.extend(excess, planned_at, pace, rules)?;
         }
@@ -199,7 +210,7 @@ impl Scene {
         let verb = Verb::Extend { excess, planned_at };
         let reports = self.prompt().reports;
         match self.planned(&verb, pace, rules, &reports) {
-            Ok(Planned::Change(plan)) => self.land(*plan, Some(&verb), true, pace.told),
+            Ok(Planned::Change(plan)) => self.land(*plan, Some(&verb), true, pace.told, rules),
             other => Err(self.violation("C06", format!("a late commit is not extended: {other:?}"))),
         }
     }
@@ -215,7 +226,7 @@ impl Scene {
             manifest: store,
             digest: digest_of(store),
             private: &private,
-            accepted: None,
+            accepted: backup.witness.then(|| digest_of(store)),
             fresh: None,
             reports: &reports,
             held: 0,
@@ -236,7 +247,7 @@ impl Scene {
         let mut next = self.clone();
         next.wait(pace.delay, rules, counts)?;
         next.made += usize::from(plan.takes_candidate);
-        next.land(plan, None, false, pace.told)?;
+        next.land(plan, None, false, pace.told, rules)?;
         counts.landings += 1;
         Ok(Some(next))
     }

@@ -29,7 +29,7 @@ pub fn fingerprint(scene: &Scene) -> u64 {
     }
     (
         scene.log.len() - scene.witness,
-        &scene.backup.as_ref().map(|backup| (scene.log.len() - backup.index, backup.private)),
+        &scene.backup.as_ref().map(|backup| (scene.log.len() - backup.index, backup.private, backup.witness)),
     )
         .hash(&mut print.hash);
     let laundered = scene.laundered.iter().map(|(_, minted)| minted);

@@ -25,6 +25,7 @@ impl Scene {
         }
         self.nothing_after_the_end(rules, counts)?;
         self.nothing_of_the_revoked(rules, counts)?;
+        self.starts_with_nothing_revoked(rules)?;
         if self.setting.thief {
             self.launder(rules);
             self.nothing_laundered(rules, counts)?;
@@ -136,7 +137,10 @@ impl Scene {
                     continue;
                 }
                 counts.verdicts += 1;
-                let Err(why) = (rules.verify)(self.generation(held), token, clock) else { continue };
+                let Err(why) = (rules.verify)(self.generation(held), token, clock) else {
+                    self.published_to_others(held, offset, minted, rules)?;
+                    continue;
+                };
                 let again = why.newer_generation_could_change()
                     && (rules.verify)(self.newest(), token, clock).is_ok();
                 if !again {
@@ -146,6 +150,17 @@ impl Scene {
             }
         }
         Ok(())
+    }
+
+    /// I9: an outside verifier that asks this replica for its JWK Set can verify what the replica accepts.
+    fn published_to_others(&self, held: usize, offset: u64, minted: &Minted, rules: &Rules) -> Held {
+        let kid = &minted.token.kid;
+        let state = self.generation(held).state_at(kid, self.clock(offset));
+        if state.is_some_and(rules.published) {
+            return Ok(());
+        }
+        let what = format!("{} accepts it, and its JWK Set lacks {kid}", self.replica(held, offset));
+        Err(self.violation_of("I9", minted, what))
     }
 
     /// I3 after planned rotations: whoever is within its staleness accepts it without a read.
@@ -212,6 +227,22 @@ impl Scene {
             }
         }
         Ok(())
+    }
+
+    /// I8: a replica that starts on a backup loads nothing that the witness knows to be revoked.
+    fn starts_with_nothing_revoked(&self, rules: &Rules) -> Held {
+        let Some(backup) = &self.backup else { return Ok(()) };
+        let (store, witness) = (self.generation(backup.index), self.generation(self.witness));
+        if (rules.standing)(store, witness).is_broken() {
+            return Ok(());
+        }
+        match witness.revoked_kids().find(|kid| !knows(store, kid)) {
+            None => Ok(()),
+            Some(kid) => {
+                let what = format!("a replica that starts now holds {kid} as good, which was revoked");
+                Err(self.violation("I8", what))
+            }
+        }
     }
 
     /// A thief of any key that is good forges a token, of a lineage of his choice, and has it refreshed into

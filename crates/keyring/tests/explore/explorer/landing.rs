@@ -7,6 +7,7 @@ use keystile_keyring::plan::{Plan, Verb};
 use keystile_keyring::{KeyState, Lookup, Manifest, UnixTime};
 
 use super::judge::knows;
+use super::rules::Rules;
 use super::scene::{Landed, Scene, digest_of};
 use super::story::Violation;
 
@@ -14,7 +15,7 @@ type Held = Result<(), Violation>;
 
 impl Scene {
     /// Puts a plan in the store's place; the witness hears of it unless the operator dies before.
-    pub fn land(&mut self, plan: Plan, verb: Option<&Verb>, late: bool, told: bool) -> Held {
+    pub fn land(&mut self, plan: Plan, verb: Option<&Verb>, late: bool, told: bool, rules: &Rules) -> Held {
         let next = &plan.next;
         self.tell(landed(&plan, told));
         let base = match &self.backup {
@@ -25,6 +26,7 @@ impl Scene {
         self.one_signer(&plan)?;
         self.final_stays_final(next, plan.planned_at)?;
         self.windows_are_bounded(next)?;
+        self.loads(&base.manifest, &plan, rules)?;
         self.remember(&plan, verb, late)?;
         self.backup = None;
         self.log.push(Rc::new(Landed { at: self.now, manifest: plan.next }));
@@ -70,6 +72,19 @@ impl Scene {
         Ok(())
     }
 
+    /// I9 and I12: every replica can load it, and it holds no more keys than it may.
+    fn loads(&self, base: &Manifest, plan: &Plan, rules: &Rules) -> Held {
+        let next = &plan.next;
+        if let Err(error) = (rules.structure)(next) {
+            return Err(self.violation("I9", format!("no replica can load it: {error}")));
+        }
+        let (held, limit) = (next.keys.len(), next.policy.max_keys);
+        if held as u64 > limit && held > base.keys.len() && plan.verb != "reconcile" {
+            return Err(self.violation("I12", format!("it holds {held} keys, and max_keys is {limit}")));
+        }
+        Ok(())
+    }
+
     /// I4 and I8: what had retired stays so, what was revoked too, and the floor of lineages only rises.
     fn final_stays_final(&self, next: &Manifest, now: UnixTime) -> Held {
         if let Some(kid) = self.revoked.keys().find(|kid| !knows(next, kid)) {
@@ -82,8 +97,10 @@ impl Scene {
             return Err(self.violation("I8", "the floor of lineages went down".to_owned()));
         }
         let extends = next.history.last().is_some_and(|change| change.verb == "extend");
+        // Nobody who is left remembers it.
+        let forgotten = self.backup.as_ref().is_some_and(|backup| backup.witness);
         let retired = |key: &&Key| before.state_of(key, now) == KeyState::Retired;
-        for key in before.keys.iter().filter(retired).filter(|_| !extends) {
+        for key in before.keys.iter().filter(retired).filter(|_| !extends && !forgotten) {
             match next.lookup(&key.kid, now) {
                 Lookup::Held(_, KeyState::Retired | KeyState::Revoked) | Lookup::Gone(_) => {}
                 _ => return Err(self.violation("I4", format!("{} had retired, and verifies again", key.kid))),

@@ -28,23 +28,27 @@ pub enum Kind {
     Set(&'static str, u64),
     /// Any earlier generation comes back, with or without its private keys, and is repaired.
     Restore,
+    /// The same with the witness, which is put back to the same generation.
+    RestoreAll,
 }
 
 impl Scene {
     /// Every act of this kind that is worth trying now.
     pub fn acts(&self, kind: Kind) -> Vec<Act> {
-        if kind == Kind::Restore {
-            return self.restores();
+        match kind {
+            Kind::Restore => return self.restores(false),
+            Kind::RestoreAll => return self.restores(true),
+            _ => {}
         }
         self.verbs(kind).into_iter().map(Act::Operate).collect()
     }
 
-    fn restores(&self) -> Vec<Act> {
+    fn restores(&self, witness: bool) -> Vec<Act> {
         if self.backup.is_some() {
             return vec![Act::Repair];
         }
         let earlier = 0..self.log.len() - 1;
-        let both = |index| [true, false].map(|private| Act::Restore(Backup { index, private }));
+        let both = |index| [true, false].map(|private| Act::Restore(Backup { index, private, witness }));
         earlier.flat_map(both).collect()
     }
 
@@ -77,7 +81,7 @@ impl Scene {
             Kind::Set(member, value) => {
                 vec![Verb::SetPolicy(PolicyChange([(member.to_owned(), Some(value))].into()))]
             }
-            Kind::Restore => Vec::new(),
+            Kind::Restore | Kind::RestoreAll => Vec::new(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The rules that are explored: those of the keyring, or weaker ones put in the place of one of them.
 
+use keystile_keyring::check;
 use keystile_keyring::plan::{Context, Plan, Planned, Remains, Request, plan, repair};
-use keystile_keyring::{Breach, Manifest, Policy, Refusal, Standing, UnixTime};
+use keystile_keyring::{Breach, KeyState, Manifest, Policy, Refusal, Standing, UnixTime};
 
 use crate::world::{Token, Why, verify};
 
@@ -17,6 +18,10 @@ pub struct Rules {
     /// How long a replica verifies without a confirmation.
     pub verifies_for: fn(&Policy) -> u64,
     pub standing: fn(&Manifest, &Manifest) -> Standing,
+    /// Which keys belong in the JWK Set.
+    pub published: fn(KeyState) -> bool,
+    /// What a replica refuses to load, whatever led to it.
+    pub structure: fn(&Manifest) -> Result<(), check::Violation>,
 }
 
 impl Rules {
@@ -28,6 +33,8 @@ impl Rules {
         doubt,
         verifies_for: |policy| policy.verify_staleness,
         standing: |store, witness| store.standing(Some(witness)),
+        published: KeyState::published,
+        structure: check::structure,
     };
 }
 

@@ -34,6 +34,8 @@ pub struct Backup {
     pub index: usize,
     /// Whether its private keys came with it.
     pub private: bool,
+    /// Whether the witness was put back too, so that only living replicas remember.
+    pub witness: bool,
 }
 
 /// One state of a world.

@@ -127,6 +127,19 @@ pub static POLICY: Setting = Setting {
     thief: false,
 };
 
+/// A longer lifetime between the making of a key and its activation, and little else.
+pub static RAISES: Setting = Setting {
+    name: "a raise before an activation",
+    policy: SMALL,
+    offsets: &[0, 1],
+    kinds: &[Kind::Prepare, Kind::Set("token_ttl", 6), Kind::Activate, Kind::Emergency],
+    paces: &[Pace::PROMPT],
+    acts: 3,
+    reports: true,
+    strict: false,
+    thief: false,
+};
+
 /// Tokens that never expire, and the deadlines that end them.
 pub static ENDLESS: Setting = Setting {
     name: "tokens without an end, deadlines, forced ends",
@@ -195,6 +208,32 @@ pub static RESTORES_UNSEEN: Setting = Setting {
     thief: false,
 };
 
+/// Store and witness are put back together, and an operator accepts that: only living replicas remember.
+pub static RESTORES_OF_ALL: Setting = Setting {
+    name: "restores of store and witness",
+    policy: SMALL,
+    offsets: &[0, 1],
+    kinds: &[Kind::Emergency, Kind::Revoke, Kind::RestoreAll],
+    paces: &[Pace::PROMPT],
+    acts: 3,
+    reports: true,
+    strict: false,
+    thief: false,
+};
+
+/// A keyring with few places.
+pub static FULL: Setting = Setting {
+    name: "a full keyring",
+    policy: Policy { max_keys: 3, ..SMALL },
+    offsets: &[0],
+    kinds: &[Kind::Schedule(0), Kind::Emergency, Kind::Revoke, Kind::Prune],
+    paces: &[Pace::PROMPT],
+    acts: 3,
+    reports: true,
+    strict: false,
+    thief: false,
+};
+
 /// To and fro, and nothing else.
 pub static TO_AND_FRO: Setting = Setting {
     name: "emergencies and rollbacks",
@@ -241,10 +280,13 @@ pub static ALL: &[&Setting] = &[
     &ROTATIONS,
     &ROTATIONS_AHEAD,
     &POLICY,
+    &RAISES,
     &ENDLESS,
     &THEFT,
     &RESTORES,
     &RESTORES_UNSEEN,
+    &RESTORES_OF_ALL,
     &TO_AND_FRO,
     &PRUNED,
+    &FULL,
 ];

@@ -4,7 +4,7 @@
 use keystile_keyring::gate::Fleet;
 use keystile_keyring::manifest::{Key, Lifetime, PrivateState};
 use keystile_keyring::plan::{Context, Mode, Plan, Planned, Remains, Request, Verb, plan, repair};
-use keystile_keyring::{Breach, Code, Kid, Manifest, Refusal, ReplicaReport, Standing, UnixTime};
+use keystile_keyring::{Breach, Code, KeyState, Kid, Manifest, Refusal, ReplicaReport, Standing, UnixTime};
 
 use super::rules::Rules;
 use crate::world::{Token, Why, verify};
@@ -173,7 +173,7 @@ pub const C06_LATE: Rules = Rules {
     ..KEYRING
 };
 
-/// A key that signs again keeps its bounds.
+/// A key that signs again keeps its bounds, and replicas load that.
 pub const C07: Rules = Rules {
     plan: |manifest, request, context| {
         changed(manifest, request, context, |next, _| {
@@ -182,6 +182,7 @@ pub const C07: Rules = Rules {
             }
         })
     },
+    structure: |_| Ok(()),
     ..KEYRING
 };
 
@@ -432,6 +433,40 @@ fn forget(mut next: Manifest, remains: &Remains<'_>) -> Manifest {
     }
     next
 }
+
+/// A repair asks store and witness, and no replica.
+pub const I8_ASKS_NO_REPLICA: Rules = Rules {
+    repair: |remains, witness, now| {
+        let mut silent = remains.reports.to_vec();
+        for report in &mut silent {
+            (report.revoked, report.lineage_floor) = (Vec::new(), None);
+        }
+        repair(&Remains { reports: &silent, ..*remains }, witness, "olga", now)
+    },
+    ..KEYRING
+};
+
+/// The JWK Set holds the keys that sign, now or soon.
+pub const I9_SIGNERS_ONLY: Rules =
+    Rules { published: |state| matches!(state, KeyState::Prepared | KeyState::Active), ..KEYRING };
+
+/// What prune takes away stays in the timeline.
+pub const I9_LEFT_IN_THE_TIMELINE: Rules = Rules {
+    plan: |manifest, request, context| {
+        changed(manifest, request, context, |next, _| {
+            if request.verb == Verb::Prune {
+                next.timeline.clone_from(&manifest.timeline);
+            }
+        })
+    },
+    ..KEYRING
+};
+
+/// There is always room for one key more.
+pub const I12_NO_LIMIT: Rules = Rules {
+    plan: |manifest, request, context| under(manifest, request, context, |other| other.policy.max_keys = 8),
+    ..KEYRING
+};
 
 /// Nothing descends from a key that does not sign yet on the operator's clock.
 pub const DESCENDANTS_FROM_THE_ACTIVATION: Rules = Rules {
