@@ -79,7 +79,8 @@ impl Scene {
             let lost = self.log.iter().flat_map(|landed| &landed.manifest.keys).map(|key| key.kid.clone());
             let lost: Vec<_> = lost.filter(|kid| self.generation(backup.index).key(kid).is_none()).collect();
             self.ungated.extend(lost.iter().cloned());
-            self.cut.extend(lost);
+            self.cut.extend(lost.iter().cloned());
+            self.lost.extend(lost);
         }
         self.backup = Some(backup.clone());
     }

@@ -43,7 +43,7 @@ pub fn fingerprint(scene: &Scene) -> u64 {
         kid.hash(&mut print.hash);
         print.at(UnixTime(*at));
     }
-    let sets = (&scene.cut, &scene.deadline, &scene.ungated, &scene.abandoned);
+    let sets = (&scene.cut, &scene.deadline, &scene.ungated, &scene.abandoned, &scene.lost);
     (sets, scene.least.max(held) - held, scene.made).hash(&mut print.hash);
     print.hash.finish()
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use keystile_keyring::manifest::Key;
 use keystile_keyring::plan::{Plan, Verb};
-use keystile_keyring::{KeyState, Lookup, Manifest, UnixTime};
+use keystile_keyring::{KeyState, Kid, Lookup, Manifest, UnixTime};
 
 use super::judge::knows;
 use super::rules::Rules;
@@ -87,7 +87,9 @@ impl Scene {
 
     /// I4 and I8: what had retired stays so, what was revoked too, and the floor of lineages only rises.
     fn final_stays_final(&self, next: &Manifest, now: UnixTime) -> Held {
-        if let Some(kid) = self.revoked.keys().find(|kid| !knows(next, kid)) {
+        let forgets =
+            |kid: &&Kid| !knows(next, kid) && (next.key(kid).is_some() || !self.lost.contains(*kid));
+        if let Some(kid) = self.revoked.keys().find(forgets) {
             return Err(
                 self.violation("I8", format!("{kid} was revoked, and this generation holds it as good"))
             );

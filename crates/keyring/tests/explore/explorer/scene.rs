@@ -66,6 +66,8 @@ pub struct Scene {
     pub revoked: BTreeMap<Kid, u64>,
     /// By a gate that opened, every live replica holds at least the generation with this index.
     pub least: usize,
+    /// Keys that nothing holds any more, because store and witness were put back: nothing takes them back either.
+    pub lost: BTreeSet<Kid>,
     /// Fresh keys made.
     pub made: usize,
     pub story: Story,
@@ -92,6 +94,7 @@ impl Scene {
             abandoned: BTreeSet::new(),
             revoked: BTreeMap::new(),
             least: 0,
+            lost: BTreeSet::new(),
             made: 1,
             story,
         }
