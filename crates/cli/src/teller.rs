@@ -1,12 +1,14 @@
 //! What an operation says while it goes on: lines that stay, and on a terminal one that moves.
 
+use std::error::Error;
+
 use keystile_keyring::manifest::Operation;
 use keystile_keyring::plan::Plan;
 use keystile_keyring::{Gate, UnixTime};
-use keystile_operator::Progress;
+use keystile_operator::{OperateError, Progress};
 
 use crate::app::App;
-use crate::console::Hue;
+use crate::console::{Hue, harmless};
 use crate::picture::{Labels, gate_in_words};
 use crate::when::When;
 
@@ -22,6 +24,8 @@ pub(crate) struct Teller<'a> {
     last: Option<Plan>,
     /// What it waited for when it said so last.
     waited_for: Option<Gate>,
+    /// How often the store was found away since it answered: it is said once.
+    interruptions: usize,
     /// Whether a line that moves stands on the terminal.
     moving: bool,
     turn: usize,
@@ -30,7 +34,16 @@ pub(crate) struct Teller<'a> {
 impl<'a> Teller<'a> {
     /// One that tells every step: for what takes several.
     pub(crate) fn of_steps(app: &'a App) -> Self {
-        Self { app, steps: true, waits: true, last: None, waited_for: None, moving: false, turn: 0 }
+        Self {
+            app,
+            steps: true,
+            waits: true,
+            last: None,
+            waited_for: None,
+            interruptions: 0,
+            moving: false,
+            turn: 0,
+        }
     }
 
     /// One that leaves a single step to the answer.
@@ -82,6 +95,7 @@ impl Progress for Teller<'_> {
     }
 
     fn waiting(&mut self, _: &Operation, gate: &Gate, now: UnixTime) {
+        self.interruptions = 0;
         let when = self.app.when_it_is(now);
         if !self.waits || self.app.json() {
             return;
@@ -95,6 +109,19 @@ impl Progress for Teller<'_> {
             self.app.say(&format!("  {}\n", gate_in_words(gate, &when)));
         }
         self.waited_for = Some(gate.clone());
+    }
+
+    fn interrupted(&mut self, error: &OperateError) {
+        self.interruptions += 1;
+        if self.interruptions == 1 && !self.app.json() {
+            self.settle();
+            let mut innermost: &dyn Error = error;
+            while let Some(source) = innermost.source() {
+                innermost = source;
+            }
+            let why = harmless(&innermost.to_string());
+            self.app.say(&format!("  {error}; waiting for it ({why})\n"));
+        }
     }
 
     fn did(&mut self, what: &str) {

@@ -80,6 +80,21 @@ pub enum Failure {
 }
 
 impl OperateError {
+    /// Whether the store is away and nothing was changed: it may come back.
+    pub fn may_pass(&self) -> bool {
+        let (Self::Load(LoadError::Unreadable(error))
+        | Self::Store(StoreError::Io(error))
+        | Self::Commit(
+            CommitError::Io(error)
+            | CommitError::Witness(StoreError::Io(error))
+            | CommitError::Base(LoadError::Unreadable(error)),
+        )) = self
+        else {
+            return false;
+        };
+        error.kind() == std::io::ErrorKind::TimedOut
+    }
+
     /// Its class.
     pub fn class(&self) -> Failure {
         match self {

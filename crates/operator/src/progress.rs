@@ -4,6 +4,8 @@ use keystile_keyring::manifest::Operation;
 use keystile_keyring::plan::Plan;
 use keystile_keyring::{Gate, UnixTime};
 
+use crate::OperateError;
+
 /// Hears of an operation's steps as they happen.
 pub trait Progress: Send {
     /// A generation was committed.
@@ -11,6 +13,9 @@ pub trait Progress: Send {
 
     /// A rotation waits; called again whenever what it waits for has changed, and every second.
     fn waiting(&mut self, operation: &Operation, gate: &Gate, now: UnixTime);
+
+    /// The store is away in the middle of a rotation, which waits for it; called again at each attempt.
+    fn interrupted(&mut self, _: &OperateError) {}
 
     /// Something else was done, in a sentence.
     fn did(&mut self, what: &str);

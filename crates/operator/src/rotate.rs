@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use keystile_keyring::Kid;
+use keystile_keyring::manifest::Operation;
 use keystile_keyring::plan::{Mode, Plan, Planned, Request, Verb};
+use keystile_keyring::{Gate, Kid};
+use keystile_store::CommitError;
 use keystile_token::PrivateKeys;
 
 use crate::commit::Follows;
 use crate::{OperateError, Operator, Outcome, Progress, committed};
 
-/// How often the fleet's reports are read while a rotation waits.
-const POLL: Duration = Duration::from_millis(250);
+/// How long a store that is away in the middle of a rotation is waited for.
+const OUTAGE: Duration = Duration::from_mins(5);
 
 /// How long a rotation may wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,11 +23,28 @@ pub struct Rotation {
     pub timeout: Option<Duration>,
 }
 
+/// What one look at the store led to.
+enum Step {
+    /// A step was taken, by this run or another: look again.
+    Taken,
+    /// Nobody knows whether a step was taken that may be taken again.
+    Unknown(OperateError),
+    /// It waits for its gate.
+    Waits {
+        /// What it waits for.
+        gate: Gate,
+        /// The rotation.
+        operation: Box<Operation>,
+    },
+    /// There is nothing more to do.
+    Over(Outcome),
+}
+
 impl Operator {
     /// Carries `request`, a [`Verb::Rotate`](keystile_keyring::plan::Verb), to its end.
     ///
     /// Dropping the future at any point is safe: the rotation stays in flight, and the same call
-    /// resumes it.
+    /// resumes it. A store that goes away in between is waited for.
     pub async fn rotate(
         &self,
         request: &Request,
@@ -36,31 +55,62 @@ impl Operator {
             return Ok(outcome);
         }
         let began = self.clock.uptime();
+        let impatient =
+            |waited: Duration| rotation.no_wait || rotation.timeout.is_some_and(|timeout| waited >= timeout);
+        // When the store answered last, once it has.
+        let mut answered = None;
         loop {
-            let ready = self.read(true).await?;
-            match self.plan(&ready, request)? {
-                Planned::Change(plan) => {
-                    let signs = plan.next.operation.is_none();
-                    let committed = match self.commit(*plan, ready, progress).await {
-                        // Another run of the same rotation took this step: go on from there.
-                        Err(OperateError::Conflict { .. }) => continue,
-                        other => other?,
-                    };
-                    if signs {
-                        return Ok(Outcome::Committed(Box::new(committed)));
-                    }
-                }
-                Planned::Wait { gate, operation } => {
+            let now = self.clock.uptime();
+            let step = self.step(request, progress).await;
+            let passing =
+                matches!(step, Ok(Step::Unknown(_))) || step.as_ref().is_err_and(OperateError::may_pass);
+            match step {
+                Ok(Step::Over(outcome)) => return Ok(outcome),
+                Ok(Step::Taken) => answered = Some(now),
+                Ok(Step::Waits { gate, operation }) => {
+                    answered = Some(now);
                     progress.waiting(&operation, &gate, self.clock.now());
-                    let waited = self.clock.uptime().saturating_sub(began);
-                    if rotation.no_wait || rotation.timeout.is_some_and(|timeout| waited >= timeout) {
-                        return Err(OperateError::Held { gate, operation: Box::new(operation) });
+                    if impatient(now.saturating_sub(began)) {
+                        return Err(OperateError::Held { gate, operation });
                     }
-                    tokio::time::sleep(POLL).await;
+                    tokio::time::sleep(self.store.pace()).await;
                 }
-                Planned::Done(done) => return Ok(Outcome::Done(done)),
-                Planned::Nothing(why) => return Ok(Outcome::Nothing(why)),
+                Err(error) | Ok(Step::Unknown(error)) => {
+                    // A store that never answered may be the wrong one: that is said at once.
+                    let away = answered.map(|at| now.saturating_sub(at));
+                    let waits =
+                        away.is_some_and(|away| away < OUTAGE) && !impatient(now.saturating_sub(began));
+                    if !waits || !passing {
+                        return Err(error);
+                    }
+                    progress.interrupted(&error);
+                    tokio::time::sleep(self.store.pace()).await;
+                }
             }
+        }
+    }
+
+    /// What is due now, if anything is.
+    async fn step(&self, request: &Request, progress: &mut dyn Progress) -> Result<Step, OperateError> {
+        let ready = self.read(true).await?;
+        match self.plan(&ready, request)? {
+            Planned::Change(plan) => {
+                let signs = plan.next.operation.is_none();
+                match self.commit(*plan, ready, progress).await {
+                    // Another run of the same rotation took this step: go on from there.
+                    Err(OperateError::Conflict { .. }) => Ok(Step::Taken),
+                    // Whether it happened shows at the next look: either way the rotation goes on from there.
+                    Err(error @ OperateError::Commit(CommitError::Unknown(_))) if !signs => {
+                        Ok(Step::Unknown(error))
+                    }
+                    Err(error) => Err(error),
+                    Ok(committed) if signs => Ok(Step::Over(Outcome::Committed(Box::new(committed)))),
+                    Ok(_) => Ok(Step::Taken),
+                }
+            }
+            Planned::Wait { gate, operation } => Ok(Step::Waits { gate, operation: Box::new(operation) }),
+            Planned::Done(done) => Ok(Step::Over(Outcome::Done(done))),
+            Planned::Nothing(why) => Ok(Step::Over(Outcome::Nothing(why))),
         }
     }
 

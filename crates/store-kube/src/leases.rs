@@ -4,7 +4,9 @@
 //! keyring's rules say (its last report, max_staleness, max_skew), not until its Lease runs out.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use keystile_keyring::{ReplicaId, ReplicaReport, UnixTime};
 use keystile_kubernetes::{ApiError, Call, Meta, Object, ObjectName, micro_time, rfc3339};
@@ -15,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::secret::cause;
 use crate::{Pod, Root, witness};
 
 /// The label by which a store's reports are found: a digest of the Secret's name.
@@ -36,6 +39,8 @@ const PAGE: usize = 64;
 const PAGE_BYTES: usize = 32 * 1024 * 1024;
 /// The most pages: beyond it, what is there is no fleet.
 const PAGES: usize = 64;
+/// How long a pod that was found to be the one that reports is not asked for again.
+const KNOWN: Duration = Duration::from_secs(10);
 /// By how much the server's clocks may differ, seconds.
 const SLACK: u64 = 60;
 
@@ -66,7 +71,7 @@ fn collection(root: &Root) -> String {
 
 fn failed(root: &Root, doing: &'static str, what: &str, error: ApiError) -> FileError {
     let place = format!("Lease {}/{what}", root.secret.namespace());
-    FileError::new(doing, place, std::io::Error::other(error))
+    FileError::new(doing, place, cause(error))
 }
 
 /// Replaces the report of its replica.
@@ -243,26 +248,47 @@ async fn against_pod(root: &Root, meta: &Meta, report: ReplicaReport) -> Result<
     let Ok(pod) = ObjectName::new(root.secret.namespace(), pod) else {
         return Err(format!("its annotation {POD} names no pod"));
     };
+    let known = (pod.name().to_owned(), uid.clone());
+    if root.is_known(&known) {
+        return Ok(report);
+    }
     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
     let found: Result<Option<Object>, _> = root.api.find(Call::get(path).metadata_only()).await;
     let live = match found {
         Ok(Some(live)) => live.metadata,
         // A pod that is gone: its report counts until it is too old, as any.
         Ok(None) => return Ok(report),
+        // Gateways may not ask, and need not: whoever rotates should.
         Err(error) => {
-            if !root.unchecked.swap(true, Ordering::Relaxed) {
-                tracing::warn!(%error, "reports are not checked against their pods");
-            }
+            tracing::debug!(%error, "a report is not checked against its pod");
             return Ok(report);
         }
     };
+    if live.uid == *uid {
+        root.know(known);
+        return Ok(report);
+    }
     let successor_since = live.creation_timestamp.as_deref().and_then(rfc3339);
     let spoke_at = server_time(meta).unwrap_or(report.reported_at);
     let outlived = successor_since.is_some_and(|since| spoke_at > since.plus(SLACK));
-    if live.uid != *uid && outlived && report.withdrawn_at.is_none() {
+    if outlived && report.withdrawn_at.is_none() {
         return Err(format!("it speaks for pod {} {uid}, and that name is now of {}", pod.name(), live.uid));
     }
     Ok(report)
+}
+
+impl Root {
+    fn is_known(&self, pod: &(String, String)) -> bool {
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.get(pod).is_some_and(|at| self.clock.uptime().saturating_sub(*at) < KNOWN)
+    }
+
+    fn know(&self, pod: (String, String)) {
+        let now = self.clock.uptime();
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.retain(|_, at| now.saturating_sub(*at) < KNOWN);
+        pods.insert(pod, now);
+    }
 }
 
 /// Removes the report of `replica`.

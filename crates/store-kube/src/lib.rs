@@ -24,8 +24,10 @@ mod secret;
 mod watch;
 mod witness;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keystile_keyring::{Digest, Manifest, ReplicaId, ReplicaReport};
@@ -41,6 +43,9 @@ use tokio::sync::watch as channel;
 pub use examine::Examined;
 use secret::{Found, newest};
 use watch::Watch;
+
+/// How often an operation that waits looks.
+const PACE: Duration = Duration::from_secs(1);
 
 /// How a store works.
 #[derive(Clone)]
@@ -82,16 +87,16 @@ struct Root {
     options: Options,
     /// Whether a keyring was seen here, so that a report is none of a place that was never used.
     used: AtomicBool,
-    /// Whether it was said already that reports cannot be checked against pods.
-    unchecked: AtomicBool,
+    /// Pods whose UID was found to be the one that a report names, and when.
+    pods: Mutex<BTreeMap<(String, String), Duration>>,
 }
 
 impl KubeStore {
     /// The store in the Secret `secret` of the cluster that `api` talks to. Nothing is called yet.
     pub fn new(api: Arc<Api>, secret: ObjectName, clock: Arc<dyn Clock>, options: Options) -> Self {
         let witness = secret.beside("-witness");
-        let (used, unchecked) = (AtomicBool::new(false), AtomicBool::new(false));
-        let root = Root { api, clock, secret, witness, options, used, unchecked };
+        let (used, pods) = (AtomicBool::new(false), Mutex::default());
+        let root = Root { api, clock, secret, witness, options, used, pods };
         Self { root: Arc::new(root), watch: OnceLock::new() }
     }
 
@@ -187,6 +192,11 @@ impl Store for KubeStore {
 
     async fn clean(&self) -> Result<Vec<String>, CommitError> {
         commit::clean(&self.root).await
+    }
+
+    /// Each look asks the API server several things; replicas report every few seconds.
+    fn pace(&self) -> Duration {
+        PACE
     }
 
     fn describe(&self) -> String {

@@ -86,7 +86,12 @@ pub(crate) fn path(name: &ObjectName) -> String {
 }
 
 pub(crate) fn failed(doing: &'static str, name: &ObjectName, error: ApiError) -> FileError {
-    FileError::new(doing, place(name), io::Error::other(error))
+    FileError::new(doing, place(name), cause(error))
+}
+
+/// What an outage is can be told from what is wrong for good.
+pub(crate) fn cause(error: ApiError) -> io::Error {
+    if error.is_outage() { io::Error::new(io::ErrorKind::TimedOut, error) } else { io::Error::other(error) }
 }
 
 /// The newest generation in what was found.

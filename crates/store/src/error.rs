@@ -11,7 +11,8 @@ use keystile_token::KeyError;
 
 use crate::Occupancy;
 
-/// A file-system call that failed.
+/// A call to the file system, or to whatever else a store is in, that failed. Where it is only away for the
+/// moment, the kind of the source is [`TimedOut`](io::ErrorKind::TimedOut).
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {}{}", .path.display(), hint(.source))]
 pub struct FileError {

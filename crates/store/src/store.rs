@@ -69,6 +69,11 @@ pub trait Store: Send + Sync + 'static {
     /// commit point. Says what it did, one line each; nothing is the usual answer.
     async fn clean(&self) -> Result<Vec<String>, CommitError>;
 
+    /// How often an operation that waits for the fleet may look.
+    fn pace(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+
     /// The store in a few words, for messages: `directory /var/lib/keystile`.
     fn describe(&self) -> String;
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keystile_keyring::{Digest, Manifest, ReplicaId, ReplicaReport};
@@ -183,6 +184,10 @@ impl Store for FaultyStore {
     async fn clean(&self) -> Result<Vec<String>, CommitError> {
         self.changeable()?;
         self.inner.clean().await
+    }
+
+    fn pace(&self) -> Duration {
+        self.inner.pace()
     }
 
     fn describe(&self) -> String {

@@ -130,6 +130,8 @@ async fn i2_a_report_in_the_name_of_a_pod_that_was_replaced_is_unreadable() {
     Sample::new().create(&store).await;
     store.report(&report_of(&name, 1)).await.unwrap();
     assert_eq!(store.replicas().await.unwrap()[0].generation, 1);
+    // A pod that was found is not asked for again for ten seconds.
+    place.clock.advance(10);
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}");
     place.api().call(Call::delete(&path).with("gracePeriodSeconds", "0")).await.unwrap();
     assert_eq!(store.replicas().await.unwrap()[0].generation, 1, "a pod that is gone");
