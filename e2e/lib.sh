@@ -57,7 +57,7 @@ await() {
 start() { # directory, name, command …
     local directory=$1 name=$2
     shift 2
-    setsid nohup "$@" >"$directory/log/$name.log" 2>&1 </dev/null &
+    setsid nohup "$@" >"$directory/log/$name.log" 2>&1 </dev/null 8>&- 9>&- &
     echo $! >"$directory/$name.pid"
 }
 
