@@ -89,7 +89,10 @@ fn parse(named: &str) -> Result<Place, Failure> {
         Some(("dir", path)) => directory(path),
         Some(("k8s", secret)) => match secret.split_once('/') {
             None => wrong(format!("{secret:?} names no namespace and Secret")),
-            Some((namespace, name)) => match ObjectName::new(namespace, name) {
+            // The witness's name must be one too.
+            Some((namespace, name)) => match ObjectName::new(namespace, name)
+                .and_then(|it| ObjectName::new(namespace, it.beside("-witness").name()).map(|_| it))
+            {
                 Ok(name) => Ok(Place::Secret { name, witness_only: false }),
                 Err(error) => wrong(error.to_string()),
             },
@@ -130,5 +133,8 @@ mod tests {
         {
             assert_eq!(parse(named).expect_err(named).exit(), crate::Exit::Usage);
         }
+        let long = |length| format!("k8s:ns/{}", "a".repeat(length));
+        assert!(parse(&long(245)).is_ok());
+        assert!(parse(&long(246)).is_err(), "no room for the witness's suffix");
     }
 }

@@ -22,8 +22,8 @@ pub struct NameError {
 impl ObjectName {
     /// The most bytes of a namespace.
     pub const NAMESPACE: usize = 63;
-    /// The most bytes of a name. Kubernetes allows 253; this leaves room for a suffix.
-    pub const NAME: usize = 200;
+    /// The most bytes of a name.
+    pub const NAME: usize = 253;
 
     /// Checks both.
     pub fn new(namespace: &str, name: &str) -> Result<Self, NameError> {
@@ -42,7 +42,7 @@ impl ObjectName {
         &self.name
     }
 
-    /// The one beside it whose name ends in `suffix`.
+    /// The one beside it whose name ends in `suffix`; whether there is room for that is not checked.
     #[must_use]
     pub fn beside(&self, suffix: &str) -> Self {
         Self { namespace: self.namespace.clone(), name: format!("{}{suffix}", self.name) }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn nothing_that_would_lead_elsewhere_is_a_name() {
-        let long = "a".repeat(201);
+        let long = "a".repeat(254);
         for name in ["", ".", "..", "a/b", "a..b", "-a", "a-", "A", "a?b", "a%2f", "a\n", &long] {
             assert!(ObjectName::new("ns", name).is_err(), "{name}");
         }

@@ -121,7 +121,9 @@ fn lease(root: &Root, report: &ReplicaReport, name: &str, json: String) -> serde
     if let Some(time) = root.api.time() {
         annotations.insert(SERVER_TIME, time.0.to_string());
     }
-    if let Some(Pod { name, uid }) = &root.options.pod {
+    // Whoever reads the report looks for the pod in the store's namespace.
+    let pod = root.options.pod.as_ref().filter(|pod| pod.name.namespace() == root.secret.namespace());
+    if let Some(Pod { name, uid }) = pod {
         annotations.insert(POD, name.name().to_owned());
         annotations.insert(POD_UID, uid.clone());
     }

@@ -147,3 +147,16 @@ async fn i2_a_report_in_the_name_of_a_pod_that_was_replaced_is_unreadable() {
     assert!(unreadable(&reports[0]).contains(&second.uid), "{reports:?}");
     assert_eq!(reports[0].generation, 0);
 }
+
+/// A pod of another namespace is not looked for where the Secret is: there it would be another pod of that name.
+#[tokio::test]
+async fn a_pod_of_another_namespace_is_not_named() {
+    let Some(place) = KubePlace::new() else { return };
+    let elsewhere = Pod { name: ObjectName::new("elsewhere", "gateway-0").unwrap(), uid: "u".to_owned() };
+    let store = place.store(Options { pod: Some(elsewhere), ..Options::default() });
+    Sample::new().create(&store).await;
+    let name = replica(&place);
+    store.report(&report_of(&name, 1)).await.unwrap();
+    let annotations = lease(&place, &name).await.metadata.annotations;
+    assert!(annotations.contains_key("keystile/report") && !annotations.contains_key("keystile/pod"));
+}
