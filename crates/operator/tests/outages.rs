@@ -67,7 +67,7 @@ impl Scene {
     }
 
     /// The replica takes the new key, and the caches run out.
-    async fn to_the_end(self) -> Outcome {
+    async fn ends_well(self) -> Outcome {
         self.world.clock.advance(1);
         self.world.report("gateway-1").await;
         self.world.clock.advance(policy().verifier_cache);
@@ -88,7 +88,7 @@ async fn a_rotation_outlasts_a_store_that_is_away_while_it_waits() {
     scene.store.heal();
     scene.hears(Said::Waits).await;
     let world = World::on(scene.world.clock.clone(), scene.world.store.clone());
-    assert!(matches!(scene.to_the_end().await, Outcome::Committed(_)));
+    assert!(matches!(scene.ends_well().await, Outcome::Committed(_)));
     assert_eq!(world.manifest().await.keys.len(), 2, "one new key");
 }
 
