@@ -5,6 +5,7 @@ mod bounds;
 mod common;
 mod differential;
 mod documents;
+mod edge_cases;
 mod extension;
 // By path: the test kit depends on the store, and the store on this crate.
 #[allow(dead_code, unreachable_pub, reason = "this suite uses a part of it")]
