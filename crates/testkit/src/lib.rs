@@ -3,6 +3,7 @@
 pub mod api_server;
 mod clock;
 pub mod forger;
+pub mod mutations;
 mod store;
 
 pub use api_server::ApiServer;

@@ -51,6 +51,16 @@ mod jws;
 mod keyring;
 mod lineage;
 mod mint;
+#[cfg(test)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the test kit depends on this crate: by path"
+)]
+#[path = "../../testkit/src/mutations.rs"]
+mod mutations;
 mod private_key;
 mod private_keys;
 mod public_key;

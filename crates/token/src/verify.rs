@@ -203,6 +203,22 @@ mod tests {
         }
     }
 
+    /// Headers of the kept corpus, changed over and over: recognised by their bytes or parsed, it is the same.
+    #[test]
+    fn fuzz_recognised_headers_beside_the_strict_parser() {
+        use crate::mutations::{corpus, fuzz, runs};
+        let mut inputs =
+            corpus(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/header"));
+        let kid = kid_of(&private_key().public_key());
+        inputs.push(format!(r#"{{"typ":"JWT","alg":"EdDSA","kid":"{kid}"}}"#).into_bytes());
+        let words = &["\"kid\":", "\"alg\":\"none\"", "\"crit\":[]", ",", " ", "\"", "{", "}", "\\u0041"];
+        fuzz(&inputs, words, runs(2_000), |input| {
+            if let Ok(json) = std::str::from_utf8(input) {
+                agree(&with_header(json));
+            }
+        });
+    }
+
     proptest! {
         #[test]
         fn any_change_gets_one_verdict(at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..4)) {

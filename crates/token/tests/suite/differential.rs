@@ -82,7 +82,7 @@ fn deliberately_laxer(token: &str) -> bool {
         || parts.claims.get("nbf").is_some()
 }
 
-fn agree(keyring: &Keyring, token: &str) -> Result<(), TestCaseError> {
+pub(crate) fn agree(keyring: &Keyring, token: &str) -> Result<(), TestCaseError> {
     let verdict = keyring.verify(token.as_bytes(), UnixTime(NOW));
     let theirs = oracle(token);
     match (verdict, theirs) {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::common::{draft, forging_key, simple, token};
 use crate::forger::sign_raw;
 
-fn refused(keyring: &Keyring, token: &[u8]) -> bool {
+pub(crate) fn refused(keyring: &Keyring, token: &[u8]) -> bool {
     let now = UnixTime(2000);
     let unreadable = Circumstance::StoreUnreadable { confirmed_at: now };
     let audience = Audience::new("urn:x").unwrap();

@@ -11,11 +11,15 @@ mod extension;
 #[allow(dead_code, unreachable_pub, reason = "this suite uses a part of it")]
 #[path = "../../../testkit/src/forger.rs"]
 mod forger;
+mod fuzz;
 mod hostile;
 mod jose;
 mod keyring;
 mod keys;
 mod mint;
+#[allow(dead_code, unreachable_pub, reason = "the same")]
+#[path = "../../../testkit/src/mutations.rs"]
+mod mutations;
 mod openshell;
 mod promise;
 mod reasons;
