@@ -9,7 +9,7 @@ pub enum Exit {
     Other,
     /// The command line, or a configuration, cannot be understood.
     Usage,
-    /// Refused for safety: nothing was changed. Also a token that is rejected and a verdict that fails.
+    /// Refused for safety: what was asked was not done; a rotation's earlier step stays. Also a token that is rejected and a verdict that fails.
     Refused,
     /// Another change came first, or holds the lock: nothing was changed.
     Conflict,
@@ -43,7 +43,9 @@ impl Exit {
             Self::Done => "done, or nothing to do",
             Self::Other => "failed for another reason",
             Self::Usage => "usage: the command line or a configuration cannot be understood",
-            Self::Refused => "refused for safety, a rejected token, or a failed verdict; nothing was changed",
+            Self::Refused => {
+                "refused for safety, a rejected token, or a failed verdict; what a rotation committed stays"
+            }
             Self::Conflict => "conflict: another change came first or holds the lock; nothing was changed",
             Self::Unreachable => "the store could not be read or written",
             Self::Program(_) => "as the program ended that was run",

@@ -130,7 +130,7 @@ impl Audit {
             %peer,
             left_out,
             "{}",
-            suspicion(rejection.reason, adopted),
+            rejection.reason.suspicion(adopted),
         );
     }
 
@@ -194,27 +194,4 @@ fn line(quota: &Quota, uptime: Duration, metrics: &Metrics) -> Option<u64> {
         metrics.audit_suppressed.inc();
     }
     line
-}
-
-/// What an alarm may mean, the likeliest first.
-fn suspicion(reason: Reason, adopted: bool) -> &'static str {
-    if adopted && reason == Reason::LifetimeExceedsPolicy {
-        return "a token with a good signature lives longer than the --longest-token that was given when its key was \
-                adopted: if such tokens are out, raise token_ttl to their lifetime once; if not, the key may be \
-                stolen; see keystile revoke";
-    }
-    "a token with a good signature that no replica made: the key may be stolen; see keystile revoke"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_likeliest_cause_of_an_alarm_comes_first() {
-        let long = Reason::LifetimeExceedsPolicy;
-        assert!(suspicion(long, true).contains("--longest-token"));
-        assert!(suspicion(long, false).contains("keystile revoke"));
-        assert_eq!(suspicion(long, false), suspicion(Reason::SignedAfterSupersession, true));
-    }
 }

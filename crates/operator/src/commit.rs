@@ -2,7 +2,7 @@
 
 use keystile_keyring::manifest::PrivateState;
 use keystile_keyring::plan::{Context, Plan, Planned, Request, Verb, plan};
-use keystile_keyring::{Digest, Manifest};
+use keystile_keyring::{Digest, Manifest, Standing};
 use keystile_store::{Commit, CommitError};
 use keystile_token::{PrivateKeys, digest};
 
@@ -66,8 +66,15 @@ impl Operator {
     }
 
     pub(crate) async fn tell_witness(&self, manifest: &Manifest) -> Result<(), OperateError> {
-        let told = self.store.write_witness(manifest).await;
-        told.map_err(|source| OperateError::Witness { generation: manifest.generation, source })
+        let Err(source) = self.store.write_witness(manifest).await else {
+            return Ok(());
+        };
+        // Whoever went on from this change may have told it first.
+        let newer = self.store.witness().await.ok().flatten();
+        match newer.map(|newer| newer.standing(Some(manifest))) {
+            Some(Standing::InStep | Standing::Ahead) => Ok(()),
+            _ => Err(OperateError::Witness { generation: manifest.generation, source }),
+        }
     }
 
     /// Whether a commit of unknown fate happened.

@@ -3,7 +3,7 @@
 use keystile_keyring::manifest::Origin;
 use keystile_keyring::plan::{Adoption, Candidate, Plan, adopt, init};
 use keystile_keyring::{Code, GatewayId, Policy, Refusal};
-use keystile_store::Occupancy;
+use keystile_store::{CommitError, Occupancy};
 use keystile_token::{PrivateKey, PrivateKeys};
 
 use crate::commit::Follows;
@@ -36,7 +36,13 @@ impl Operator {
         if let Some(kid) = kid.clone() {
             private.insert(kid, key).map_err(OperateError::KidTaken)?;
         }
-        self.write(&plan, private, Follows::Store).await?;
+        match self.write(&plan, private, Follows::Store).await {
+            // Somebody else was first.
+            Err(OperateError::Commit(CommitError::Occupied { occupancy, .. })) => {
+                return Err(self.not_there(&occupancy, first.adopt.is_some()).into());
+            }
+            written => written?,
+        };
         progress.committed(&plan);
         Ok(committed(&plan, kid))
     }

@@ -149,8 +149,13 @@ impl Operator {
             did.push(line);
         };
         if !matches!(self.store.mirror().await?, Mirror::Current { .. }) {
-            self.store.repair_mirror().await.map_err(OperateError::Commit)?;
-            say("wrote the single-key members anew".to_owned(), progress);
+            let line = match self.store.repair_mirror().await.map_err(OperateError::Commit)? {
+                Mirror::Broken { why, .. } => format!("left the single-key members as they are: {why}"),
+                Mirror::Current { .. } | Mirror::Stale { .. } => {
+                    "wrote the single-key members anew".to_owned()
+                }
+            };
+            say(line, progress);
         }
         let loaded = self.store.load_public().await?;
         if self.store.witness().await?.as_ref() != Some(&loaded.manifest) {

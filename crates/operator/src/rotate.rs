@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keystile_keyring::manifest::Operation;
-use keystile_keyring::plan::{Mode, Plan, Planned, Request, Verb};
+use keystile_keyring::plan::{Mode, Plan, Planned, Request, Verb, nobody_reports};
 use keystile_keyring::{Gate, Kid};
 use keystile_store::CommitError;
 use keystile_token::PrivateKeys;
@@ -67,6 +67,10 @@ impl Operator {
             match step {
                 Ok(Step::Over(outcome)) => return Ok(outcome),
                 Ok(Step::Taken) => answered = Some(now),
+                // A fleet may be away for a moment; one that nobody saw in this run may be for ever.
+                Ok(Step::Waits { gate: Gate::Unattended, operation }) if answered.is_none() => {
+                    return Err(nobody_reports(&operation.to_kid).into());
+                }
                 Ok(Step::Waits { gate, operation }) => {
                     answered = Some(now);
                     progress.waiting(&operation, &gate, self.clock.now());

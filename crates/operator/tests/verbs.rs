@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use common::overtaken::Overtaken;
 use common::{Heard, NO_WAIT, World, committed, done, first, policy, request, rotate};
-use keystile_keyring::plan::{Mode, Planned, Verb};
+use keystile_keyring::plan::{Mode, Planned, PolicyChange, Verb};
 use keystile_keyring::{Code, Fleet, Gate, KeyState};
 use keystile_operator::{Failure, OperateError, Outcome, Rotation, Silent};
 use keystile_system::Clock;
@@ -34,6 +34,28 @@ async fn init_refuses_a_place_that_holds_a_keyring() {
     let error = world.operator.begin(&first(), &mut Silent).await.expect_err("refused");
     assert_eq!((code(&error), error.class()), (Code::NotEmpty, Failure::Refused));
     assert_eq!(world.manifest().await.generation, 1);
+}
+
+/// Two at once: the loser is refused like anybody who comes later.
+#[tokio::test]
+async fn of_two_inits_at_once_one_is_refused_and_told_what_to_do() {
+    let world = World::empty();
+    let (wanted, mut quiet, mut silent) = (first(), Silent, Silent);
+    let other = world.operator.clone();
+    let both = tokio::join!(world.operator.begin(&wanted, &mut quiet), other.begin(&wanted, &mut silent));
+    let loser = [both.0.err(), both.1.err()].into_iter().flatten().next().expect("one of the two is late");
+    assert_eq!(code(&loser), Code::NotEmpty);
+}
+
+/// Nobody reports who could open the gate: said at once, not waited for.
+#[tokio::test]
+async fn a_rotation_in_flight_without_replicas_is_refused_and_not_waited_for() {
+    let world = World::begun().await;
+    world.apply(Verb::Prepare { no_rollback: false }, None).await.expect("prepared");
+    let wait = Rotation::default();
+    let error = world.operator.rotate(&rotate(None), wait, &mut Silent).await.expect_err("nobody reports");
+    assert_eq!(code(&error), Code::NoReplicas);
+    assert!(error.to_string().contains("no live replica reports"), "{error}");
 }
 
 #[tokio::test]
@@ -100,6 +122,26 @@ async fn t03_two_rotations_at_once_make_one_key() {
     assert_eq!((manifest.generation, manifest.keys.len()), (2, 2), "one new key, nothing lost");
 }
 
+/// Whoever goes on from a change tells the witness of more: the change has succeeded all the same.
+#[tokio::test]
+async fn a_change_that_is_gone_on_from_before_its_witness_is_told_succeeds() {
+    let world = World::begun().await;
+    let leeway = |value| Verb::SetPolicy(PolicyChange([("leeway".to_owned(), Some(value))].into()));
+    let rival = Overtaken {
+        inner: world.store.clone(),
+        rival: world.operator.clone(),
+        request: request(leeway(7), None, None),
+        late: true,
+        done: AtomicBool::new(false),
+    };
+    let before = world.manifest().await.generation;
+    let world = World::on(world.clock.clone(), Arc::new(rival));
+    world.apply(leeway(6), None).await.expect("it was committed");
+    let manifest = world.manifest().await;
+    assert_eq!((manifest.generation, manifest.policy.leeway), (before + 2, 7));
+    assert_eq!(world.store.witness().await.expect("readable"), Some(manifest));
+}
+
 #[tokio::test]
 async fn i6_of_two_concurrent_changes_one_wins_and_the_loser_is_told() {
     let world = World::begun().await;
@@ -109,6 +151,7 @@ async fn i6_of_two_concurrent_changes_one_wins_and_the_loser_is_told() {
         inner: world.store.clone(),
         rival: world.operator.clone(),
         request: request.clone(),
+        late: false,
         done: AtomicBool::new(false),
     };
     let before = world.manifest().await.generation;

@@ -56,6 +56,26 @@ impl Rejection {
 }
 
 impl Reason {
+    /// What an alarm with this reason may mean, the likeliest first. `adopted`: the key was taken over, and what it
+    /// had signed before is the operator's word.
+    pub fn suspicion(self, adopted: bool) -> &'static str {
+        match self {
+            Self::LifetimeExceedsPolicy if adopted => {
+                "a token with a good signature lives longer than the --longest-token that was given when its key was \
+                 adopted: if such tokens are out, raise token_ttl to their lifetime once; if not, the key may be \
+                 stolen; see keystile revoke"
+            }
+            Self::NeverExpiresNotAllowed if adopted => {
+                "a token with a good signature never expires, which the --longest-token that was given when its key was \
+                 adopted rules out: if such tokens are out, set token_ttl to 0 once; if not, the key may be stolen; see \
+                 keystile revoke"
+            }
+            _ => {
+                "a token with a good signature that no replica made: the key may be stolen; see keystile revoke"
+            }
+        }
+    }
+
     /// The text that the caller outside is told.
     pub fn text(self) -> &'static str {
         match self {
@@ -95,5 +115,20 @@ impl ClaimFault {
             FaultKind::WrongType => format!("invalid token: JSON error: invalid type of `{claim}`"),
             FaultKind::OutOfRange => format!("invalid token: Missing required claim: {claim}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_cause_of_an_alarm_comes_first() {
+        for reason in [Reason::LifetimeExceedsPolicy, Reason::NeverExpiresNotAllowed] {
+            assert!(reason.suspicion(true).contains("--longest-token"));
+            assert!(!reason.suspicion(false).contains("--longest-token"));
+        }
+        assert!(!Reason::SignedAfterSupersession.suspicion(true).contains("--longest-token"));
+        assert!(Reason::ALL.iter().all(|reason| reason.suspicion(true).contains("keystile revoke")));
     }
 }

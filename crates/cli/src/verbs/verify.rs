@@ -1,5 +1,6 @@
 //! `keystile verify`: would a gateway let this token in, now?
 
+use keystile_keyring::manifest::Origin;
 use keystile_keyring::{KeyState, Kid, UnixTime};
 use keystile_token::{Keyring, Rejection, Signature, Verdict};
 use serde::Serialize;
@@ -69,8 +70,18 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::of(Exit::Unreachable, &error))?;
     let verdict = keyring.verify(&token, app.now());
     let report = report(&verdict);
-    app.answer("keystile/verify/v1", &report, || text(app, &report))?;
+    app.answer("keystile/verify/v1", &report, || text(app, &report, suspicion(&keyring, &verdict)))?;
     if verdict.is_accepted() { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
+}
+
+/// What an alarm may mean, if there is one.
+fn suspicion(keyring: &Keyring, verdict: &Verdict) -> Option<&'static str> {
+    let (Verdict::Rejected(rejection) | Verdict::Unavailable(rejection)) = verdict else {
+        return None;
+    };
+    let key = rejection.kid.as_ref().and_then(|kid| keyring.manifest().key(kid));
+    let adopted = key.is_some_and(|key| key.origin == Origin::Adopted);
+    rejection.alarm.then(|| rejection.reason.suspicion(adopted))
 }
 
 fn report(verdict: &Verdict) -> Report {
@@ -110,7 +121,7 @@ fn rejected(verdict: &'static str, rejection: &Rejection) -> Report {
     }
 }
 
-fn text(app: &App, report: &Report) -> String {
+fn text(app: &App, report: &Report, suspicion: Option<&str>) -> String {
     let when = app.when();
     let kid = report.kid.as_ref().map_or_else(String::new, |kid| format!("  key        {kid}\n"));
     let mut lines = match report.verdict {
@@ -138,11 +149,6 @@ fn text(app: &App, report: &Report) -> String {
         "answer",
         report.answer.as_ref().map(|answer| format!("{answer:?}, which is all that a caller is told")),
     );
-    if report.alarm {
-        line(
-            "alarm",
-            Some("somebody other than a gateway has signed with this key: keystile revoke KID".to_owned()),
-        );
-    }
+    line("alarm", suspicion.map(str::to_owned));
     lines
 }

@@ -56,9 +56,7 @@ pub(super) fn activate(draft: Draft<'_>, fleet: Fleet, no_rollback: bool) -> Res
 /// The gate as a refusal: who or what holds the key up, and for how long.
 pub(super) fn closed(gate: &Gate, kid: &Kid, now: UnixTime) -> Refusal {
     match gate {
-        Gate::Unattended | Gate::Open { .. } => {
-            unattended(format!("no live replica reports, so nobody knows whether the fleet holds {kid}"))
-        }
+        Gate::Unattended | Gate::Open { .. } => nobody_reports(kid),
         Gate::Replicas { behind, live } => {
             let names: Vec<_> = behind.iter().map(ToString::to_string).collect();
             Refusal::new(
@@ -80,6 +78,11 @@ pub(super) fn closed(gate: &Gate, kid: &Kid, now: UnixTime) -> Refusal {
             "wait; keystile rotate waits by itself",
         ),
     }
+}
+
+/// A rotation in flight that nobody can let go on.
+pub fn nobody_reports(kid: &Kid) -> Refusal {
+    unattended(format!("no live replica reports, so nobody knows whether the fleet holds {kid}"))
 }
 
 fn unattended(found: String) -> Refusal {

@@ -28,6 +28,7 @@ use crate::refusal::{Code, Refusal};
 use crate::report::ReplicaReport;
 use crate::time::UnixTime;
 
+pub use activate::nobody_reports;
 pub use adopt::{Adoption, adopt, init};
 pub use draft::no_replica_ahead;
 pub use impact::{Census, Impact, Step};

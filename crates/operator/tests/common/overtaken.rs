@@ -1,4 +1,4 @@
-//! A store in which somebody else's change always lands just before the first one that is offered.
+//! A store in which somebody else's change lands just before the first one that is offered, or just after it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,15 +16,23 @@ pub struct Overtaken {
     pub inner: Arc<dyn Store>,
     pub rival: Operator,
     pub request: Request,
+    /// After the commit, before its witness is told.
+    pub late: bool,
     pub done: AtomicBool,
+}
+
+impl Overtaken {
+    async fn rival_acts(&self, late: bool) {
+        if self.late == late && !self.done.swap(true, Ordering::SeqCst) {
+            self.rival.apply(&self.request, &mut Silent).await.expect("nothing refuses the rival");
+        }
+    }
 }
 
 #[async_trait]
 impl Store for Overtaken {
     async fn compare_and_swap(&self, commit: Commit) -> Result<Digest, CommitError> {
-        if !self.done.swap(true, Ordering::SeqCst) {
-            self.rival.apply(&self.request, &mut Silent).await.expect("the rival is first");
-        }
+        self.rival_acts(false).await;
         self.inner.compare_and_swap(commit).await
     }
     async fn load(&self) -> Result<Loaded, LoadError> {
@@ -52,6 +60,7 @@ impl Store for Overtaken {
         self.inner.witness().await
     }
     async fn write_witness(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        self.rival_acts(true).await;
         self.inner.write_witness(manifest).await
     }
     async fn occupancy(&self) -> Result<Occupancy, StoreError> {
