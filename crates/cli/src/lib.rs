@@ -123,7 +123,7 @@ fn execute(app: &App, verb: args::Verb) -> Exit {
         _ => app.json() && app.global.verbose == 0,
     };
     if !has_its_own {
-        (app.world.logs)(logs::of_verb(app.global.verbose));
+        (app.world.logs)(logs::of_verb(app.global.verbose, app.json()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {

@@ -20,9 +20,9 @@ pub struct Logs {
     json: bool,
 }
 
-/// The log of a verb: warnings, and more with each `-v`.
-pub(crate) fn of_verb(verbose: u8) -> Logs {
-    Logs { level: raised(Level::WARN, verbose), json: false }
+/// The log of a verb: warnings, and more with each `-v`; in JSON where its answer is.
+pub(crate) fn of_verb(verbose: u8, json: bool) -> Logs {
+    Logs { level: raised(Level::WARN, verbose), json }
 }
 
 /// The log of a gateway.
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn each_v_says_more() {
-        let levels = [0, 1, 2, 3, 200].map(|verbose| of_verb(verbose).level);
+        let levels = [0, 1, 2, 3, 200].map(|verbose| of_verb(verbose, false).level);
         assert_eq!(levels, [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE, Level::TRACE]);
     }
 }

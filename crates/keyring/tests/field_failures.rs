@@ -227,8 +227,18 @@ fn t16_a_rotation_does_not_overtake_a_committed_activation() {
     let mut ring = Ring::begin(small(), 100);
     ring.verb(scheduled(60), 110);
     for verb in [PREPARE, OFFLINE, scheduled(60)] {
-        assert_eq!(ring.refusal(verb, 115).code, Code::ActivationAhead);
+        let refusal = ring.refusal(verb, 115);
+        assert_eq!(refusal.code, Code::ActivationAhead);
+        assert!(refusal.remedy.ends_with("keystile rollback"), "{refusal}");
     }
+    // Once gone back, there is nothing to go back from: every way that is named is open.
+    ring.verb(Verb::Rollback { to: None }, 116);
+    for verb in [PREPARE, OFFLINE, Verb::Rollback { to: None }] {
+        let refusal = ring.refusal(verb, 117);
+        assert_eq!(refusal.code, Code::ActivationAhead);
+        assert!(refusal.remedy.ends_with("keystile rotate --emergency"), "{refusal}");
+    }
+    ring.verb(EMERGENCY, 118);
 }
 
 #[test]

@@ -155,14 +155,18 @@ impl<'a> Draft<'a> {
 
     /// Refuses while a committed activation lies ahead: another change of signer would race it.
     pub(super) fn no_activation_ahead(&self) -> Result<(), Refusal> {
-        match self.before.activation_ahead(self.now) {
-            None => Ok(()),
-            Some(ahead) => Err(Refusal::new(
-                Code::ActivationAhead,
-                format!("key {} begins to sign in {}", ahead.kid, in_words(ahead.from.since(self.now))),
-                "wait for it; or go back: keystile rollback",
-            )),
-        }
+        let Some(ahead) = self.before.activation_ahead(self.now) else {
+            return Ok(());
+        };
+        // That of a rollback is not gone back from: see there.
+        let before_it = self.before.timeline.iter().take_while(|activation| activation.from < ahead.from);
+        let remedy = if before_it.map(|activation| &activation.kid).any(|kid| *kid == ahead.kid) {
+            "wait for it; in an emergency: keystile rotate --emergency"
+        } else {
+            "wait for it; or go back: keystile rollback"
+        };
+        let found = format!("key {} begins to sign in {}", ahead.kid, in_words(ahead.from.since(self.now)));
+        Err(Refusal::new(Code::ActivationAhead, found, remedy))
     }
 }
 
