@@ -4,7 +4,6 @@
 //! timeline of the counterexample.
 
 #![allow(clippy::print_stdout, reason = "it is a command")]
-#![allow(clippy::expect_used, reason = "a command that cannot go on fails")]
 
 #[path = "../tests/explore/explorer/mod.rs"]
 mod explorer;
@@ -12,7 +11,7 @@ mod explorer;
 mod world;
 
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use explorer::rules::Rules;
@@ -40,9 +39,9 @@ fn main() -> ExitCode {
             println!("{verdict}  {}, up to {} acts: {counts}", setting.name, setting.acts + more);
             if let Err(violation) = outcome {
                 println!("{violation}");
-                *failed.lock().expect("no thread panicked") += 1;
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             }
-            *total.lock().expect("no thread panicked") += counts;
+            *total.lock().unwrap_or_else(PoisonError::into_inner) += counts;
         }
     };
     thread::scope(|scope| {
@@ -50,7 +49,10 @@ fn main() -> ExitCode {
             scope.spawn(explore_all);
         }
     });
-    let (total, failed) = (total.into_inner().expect("no thread"), failed.into_inner().expect("no thread"));
+    let (total, failed) = (
+        total.into_inner().unwrap_or_else(PoisonError::into_inner),
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner),
+    );
     let verdict = if failed == 0 { "PASS" } else { "FAIL" };
     println!("{verdict}  all worlds: {total}");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

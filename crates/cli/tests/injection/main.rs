@@ -25,7 +25,7 @@ struct Tally {
 fn a_kill_at_any_call_of_a_rotation_leaves_the_old_generation_or_the_new() {
     let Some(tracer) = Tracer::find() else { return };
     let life = LIVES.iter().find(|life| life.name == "rotate").expect("it is there");
-    let tally = inject(&tracer, life, &[Fault::Kill], 4);
+    let tally = inject(&tracer, life, &[Fault::Kill]);
     println!("{}: {tally:?}", life.name);
     assert!(tally.faults > 10 && tally.old > 0 && tally.new > 0, "{tally:?}");
 }
@@ -36,7 +36,7 @@ fn any_fault_at_any_call_of_any_verb_leaves_the_old_generation_or_the_new() {
     let Some(tracer) = Tracer::find() else { panic!("strace is not here") };
     let mut sum = Tally::default();
     for life in LIVES {
-        let tally = inject(&tracer, life, &Fault::ALL, 1);
+        let tally = inject(&tracer, life, &Fault::ALL);
         println!("{:<10} {tally:?}", life.name);
         sum.faults += tally.faults;
         sum.old += tally.old;
@@ -95,14 +95,14 @@ impl Template {
     }
 }
 
-/// Injects every one of `faults` at every `stride`-th call of the life's verb.
-fn inject(tracer: &Tracer, life: &Life, faults: &[Fault], stride: usize) -> Tally {
+/// Injects every one of `faults` at every call of the life's verb.
+fn inject(tracer: &Tracer, life: &Life, faults: &[Fault]) -> Tally {
     let template = Template::of(life);
     let calls = tracer.count(&Desk::copy_of(&template.desk), &template.verb);
     let mut tally = Tally::default();
     for fault in faults {
         for (call, count) in &calls {
-            for number in (1..=*count).step_by(stride).filter(|_| fault.can_befall(call)) {
+            for number in (1..=*count).filter(|_| fault.can_befall(call)) {
                 let desk = Desk::copy_of(&template.desk);
                 tracer.inject(&desk, &template.verb, *fault, call, number);
                 let what = format!("{}: {fault:?} at {call} number {number}", life.name);
