@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_library_does_not_write_a_line_for_each_call_that_fails() {
         let filter = Logs { level: Level::INFO, json: false }.filter();
-        assert!(filter.would_enable("keystile_gateway::replica", &Level::INFO));
+        assert!(filter.would_enable("keystile_replica::reload", &Level::INFO));
         assert!(filter.would_enable("hyper", &Level::WARN));
         assert!(!filter.would_enable("kube_client::client::builder", &Level::ERROR));
     }

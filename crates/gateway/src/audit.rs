@@ -12,7 +12,7 @@ use keystile_token::{Reason, Rejection, SandboxId};
 
 use crate::gatekeeper::Gatekeeper;
 use crate::metrics::Metrics;
-use crate::quota::Quota;
+use keystile_replica::Quota;
 
 /// The target of every audit line.
 const TARGET: &str = "audit";

@@ -11,11 +11,11 @@ use keystile_token::{
 };
 
 use crate::audit::{self, MintLine, Operation};
-use crate::chain::chain;
 use crate::gatekeeper::Gatekeeper;
 use crate::rate::ExtensionLimit;
-use crate::replica::{Held, Moment};
 use crate::report::{SandboxDigest, Sighting};
+use keystile_replica::chain;
+use keystile_replica::{Held, Moment};
 
 /// Mints for callers that the gatekeeper let in.
 pub(crate) struct Mint {

@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prometheus_client::registry::Registry;
 
 use crate::http::{Told, health_routes};
-use crate::replica::{Replica, Viewer};
 use crate::report::{Census, Identity};
+use keystile_replica::{Replica, Viewer};
 
 pub use status::{KeyStatus, NextEvent, Status};
 

@@ -6,7 +6,7 @@ use keystile_store::Freshness;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::replica::{Held, Moment, Viewer};
+use keystile_replica::{Held, Moment, Viewer};
 
 /// What `/status` answers. Instants are seconds since the Unix epoch, of this replica's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::grpc::Health;
-use crate::replica::{Reader, Reloader};
 use crate::report::{Identity, Reporter, Sighting};
 use crate::server::Server;
 use crate::tls::{Tls, TlsFiles};
+use keystile_replica::{Reader, Reloader};
 use parts::Parts;
 
 pub use start::StartError;
@@ -75,7 +75,7 @@ impl Gateway {
             reloader: Reloader {
                 reader,
                 replica: Arc::clone(&parts.replica),
-                metrics: Arc::clone(&parts.metrics),
+                tally: Arc::clone(&parts.metrics) as _,
             },
             reporter,
             sightings,

@@ -23,11 +23,11 @@ use crate::grpc::{Health, ReflectionError, Services};
 use crate::metrics::{Metrics, View};
 use crate::mint::Mint;
 use crate::rate::ExtensionLimit;
-use crate::replica::{Held, Replica};
 use crate::report::{Census, Identity, Reporter, Sighting};
 use crate::server::{Admission, Server};
 use crate::tarpit::Tarpit;
 use crate::tls::Tls;
+use keystile_replica::{Held, Replica};
 
 /// What everything that serves shares.
 pub(super) struct Parts {

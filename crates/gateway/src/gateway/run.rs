@@ -9,8 +9,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::Gateway;
 use crate::audit::Audit;
 use crate::grpc::Health;
-use crate::replica::{Replica, Viewer};
 use crate::tls::keep_current;
+use keystile_replica::{Replica, Viewer};
 
 /// How often readiness is told to gRPC health checks.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(250);

@@ -11,12 +11,12 @@ use keystile_system::{Entropy, EntropyError};
 use keystile_token::{Audience, AudienceError};
 use tokio::net::TcpListener;
 
-use crate::chain::chain;
 use crate::config::{Config, ConfigError};
 use crate::grpc::ReflectionError;
-use crate::replica::{Held, ReadError, Reader};
 use crate::report::Identity;
 use crate::tls::TlsError;
+use keystile_replica::chain;
+use keystile_replica::{Held, ReadError, Reader};
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]

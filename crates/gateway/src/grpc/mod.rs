@@ -17,9 +17,10 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use crate::bootstrap::ServiceAccounts;
-use crate::gatekeeper::{Gatekeeper, RETRY_AFTER};
+use crate::gatekeeper::Gatekeeper;
 use crate::mint::Mint;
 use crate::server::Peer;
+use keystile_replica::RETRY_AFTER;
 
 /// The services whose health is told, besides the whole ("").
 const SERVICES: [&str; 3] = ["", "openshell.v1.OpenShell", "keystile.v1.Keystile"];

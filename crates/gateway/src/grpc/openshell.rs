@@ -16,11 +16,12 @@ use tonic::{Request, Response, Status};
 use super::{peer, status, try_again};
 use crate::audit::Operation;
 use crate::bootstrap::{Denied, ServiceAccounts};
-use crate::gatekeeper::{Bearer, Caller, Gatekeeper, Refused};
+use crate::gatekeeper::{Caller, Gatekeeper};
 use crate::mint::{Mint, Occasion, Press};
 use crate::report::SandboxDigest;
 use crate::server::Peer;
 use crate::tls::{PeerCertificate, SandboxCertificate};
+use keystile_replica::{Bearer, Refused};
 
 /// The most extension services that one call may name.
 const NAMES: usize = 64;

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::replica::{Replica, Viewer};
+use keystile_replica::{Replica, Viewer};
 
 /// Who is told how which replica is.
 #[derive(Clone)]

@@ -12,8 +12,8 @@ use axum::routing::{any, get};
 use http::{HeaderMap, StatusCode};
 
 use crate::gatekeeper::Gatekeeper;
-use crate::replica::Viewer;
 use crate::server::is_grpc;
+use keystile_replica::Viewer;
 
 pub(crate) use health::Told;
 

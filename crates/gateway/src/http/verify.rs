@@ -8,8 +8,9 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use keystile_replica::{Bearer, RETRY_AFTER, Refused};
 
-use crate::gatekeeper::{Bearer, Caller, Gatekeeper, RETRY_AFTER, Refused};
+use crate::gatekeeper::{Caller, Gatekeeper};
 use crate::server::Peer;
 
 const SANDBOX: HeaderName = HeaderName::from_static("x-sandbox-id");
@@ -31,7 +32,7 @@ pub(super) async fn verify(
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds)]).into_response()
         }
         Err(refused) => {
-            let challenge = HeaderValue::from_static(challenge(&refused, Bearer::of(headers)));
+            let challenge = HeaderValue::from_static(refused.challenge(Bearer::of(headers)));
             (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
         }
     };
@@ -50,13 +51,4 @@ fn accepted(caller: &Caller) -> Response {
     };
     let state = HeaderValue::from_static(accepted.state.as_str());
     (StatusCode::OK, [(SANDBOX, sandbox), (KID, kid), (STATE, state)]).into_response()
-}
-
-/// RFC 6750 section 3.1: no error code where no token was presented.
-fn challenge(refused: &Refused, bearer: Bearer<'_>) -> &'static str {
-    match (refused, bearer) {
-        (_, Bearer::Several) => "Bearer error=\"invalid_request\"",
-        (Refused::Absent, Bearer::Absent) => "Bearer",
-        _ => "Bearer error=\"invalid_token\"",
-    }
 }

@@ -8,8 +8,8 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 
-use crate::gatekeeper::RETRY_AFTER;
-use crate::replica::{Held, Replica};
+use keystile_replica::RETRY_AFTER;
+use keystile_replica::{Held, Replica};
 
 /// What is published from.
 #[derive(Clone)]

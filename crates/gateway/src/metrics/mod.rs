@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use keystile_replica::Tally;
 use keystile_token::Reason;
 
 pub use view::VIEWED;
@@ -146,6 +147,20 @@ impl Metrics {
         self.connections.inc();
         self.connections_open.inc();
         OpenConnection(self.connections_open.clone())
+    }
+}
+
+impl Tally for Metrics {
+    fn reloaded(&self) {
+        self.reloads.inc();
+    }
+
+    fn reread(&self) {
+        self.rereads.inc();
+    }
+
+    fn failed(&self, cause: &'static str) {
+        self.reload_failures.inc(cause);
     }
 }
 

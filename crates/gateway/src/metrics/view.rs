@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Metric;
-use crate::replica::{Replica, Viewer};
+use keystile_replica::{Replica, Viewer};
 
 macro_rules! viewed {
     ($($constant:ident = $name:literal, $labels:expr, $help:literal;)+) => {

@@ -10,9 +10,9 @@ use keystile_keyring::report::{Condition, KeyReport};
 use keystile_keyring::{ReplicaId, ReplicaReport, UnixTime};
 use keystile_store::Store;
 
-use crate::chain::chain;
 use crate::metrics::Metrics;
-use crate::replica::{Held, Moment, Replica, Viewer};
+use keystile_replica::chain;
+use keystile_replica::{Held, Moment, Replica, Viewer};
 
 pub(crate) use census::{Census, SandboxDigest, Sighting};
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
-use crate::quota::Quota;
+use keystile_replica::Quota;
 
 /// What one holder of IPv6 addresses is commonly given: it is counted as one.
 const IPV6_PREFIX: u128 = !0 << 64;

@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
-use crate::quota::Quota;
+use keystile_replica::Quota;
 
 /// Notes them.
 #[derive(Debug)]

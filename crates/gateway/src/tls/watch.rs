@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 
 use super::files::Contents;
 use super::{Tls, TlsError};
-use crate::chain::chain;
 use crate::metrics::Metrics;
+use keystile_replica::chain;
 
 /// How often the files are read though nothing was notified: some file systems notify nobody.
 const POLL: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! What a replica holds at a moment: swapped whole, never changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keystile_keyring::manifest::Origin;
@@ -8,30 +9,32 @@ use keystile_keyring::{Digest, Kid, ReplicaReport, UnixTime};
 use keystile_store::Freshness;
 use keystile_system::Clock;
 use keystile_token::Keyring;
-use prometheus_client::metrics::counter::Counter;
 
-use super::offer::Overrule;
+use crate::offer::Overrule;
 
 /// One reading of the clocks. A request is decided at one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) now: UnixTime,
-    pub(crate) uptime: Duration,
+pub struct Moment {
+    /// The wall clock.
+    pub now: UnixTime,
+    /// The clock that staleness is measured by.
+    pub uptime: Duration,
 }
 
 impl Moment {
-    pub(crate) fn read(clock: &dyn Clock) -> Self {
+    /// The clocks now.
+    pub fn read(clock: &dyn Clock) -> Self {
         Self { now: clock.now(), uptime: clock.uptime() }
     }
 }
 
 /// That nothing newer had been committed when a read began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Confirmation {
+pub struct Confirmation {
     /// When the read began, on the clock that staleness is measured by.
-    pub(crate) uptime: Duration,
+    pub uptime: Duration,
     /// The same on the wall clock.
-    pub(crate) at: UnixTime,
+    pub at: UnixTime,
 }
 
 impl From<Moment> for Confirmation {
@@ -41,81 +44,104 @@ impl From<Moment> for Confirmation {
     }
 }
 
+/// A number that grows; a clone is the same number.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Arc<AtomicU64>);
+
+impl Count {
+    /// One more.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A key of the keyring, as this replica has known it.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownKey {
-    pub(crate) kid: Kid,
+pub struct KnownKey {
+    /// Its name.
+    pub kid: Kid,
     /// When the replica first held it.
-    pub(crate) held_since: UnixTime,
+    pub held_since: UnixTime,
     /// Whether it held it from its first load on.
-    pub(crate) from_start: bool,
+    pub from_start: bool,
     /// Tokens of the key that were accepted.
-    pub(crate) accepted: Counter,
+    pub accepted: Count,
     /// Tokens that were signed with it.
-    pub(crate) minted: Counter,
+    pub minted: Count,
 }
 
 /// A keyring, and what the replica knows about it.
 #[derive(Clone)]
-pub(crate) struct Held {
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) keys: Arc<[KnownKey]>,
-    pub(crate) confirmed: Confirmation,
-    pub(crate) freshness: Freshness,
+pub struct Held {
+    /// The keyring.
+    pub keyring: Arc<Keyring>,
+    /// What is known of its keys.
+    pub keys: Arc<[KnownKey]>,
+    /// When it was last known to be the newest.
+    pub confirmed: Confirmation,
+    /// What the last read is worth.
+    pub freshness: Freshness,
     /// What a newer witness forbids.
-    pub(crate) overrule: Arc<Overrule>,
+    pub overrule: Arc<Overrule>,
     /// Why the replica holds nothing newer, if the last read said so.
-    pub(crate) trouble: Option<Arc<str>>,
+    pub trouble: Option<Arc<str>>,
 }
 
 impl Held {
-    pub(crate) fn generation(&self) -> u64 {
+    /// Its generation.
+    pub fn generation(&self) -> u64 {
         self.keyring.generation()
     }
 
-    pub(crate) fn digest(&self) -> Digest {
+    /// The digest of its manifest.
+    pub fn digest(&self) -> Digest {
         self.keyring.digest()
     }
 
     /// How long ago the keyring was confirmed.
-    pub(crate) fn age(&self, moment: Moment) -> Duration {
+    pub fn age(&self, moment: Moment) -> Duration {
         moment.uptime.saturating_sub(self.confirmed.uptime)
     }
 
     /// Whether the keyring was confirmed lately enough to mint with.
-    pub(crate) fn fresh_to_mint(&self, moment: Moment) -> bool {
+    pub fn fresh_to_mint(&self, moment: Moment) -> bool {
         self.age(moment) <= Duration::from_secs(self.keyring.manifest().policy.max_staleness)
     }
 
     /// Whether the replica may mint: what is minted now, nobody must refuse.
-    pub(crate) fn may_mint(&self, moment: Moment) -> bool {
+    pub fn may_mint(&self, moment: Moment) -> bool {
         let signer = self.keyring.manifest().active_at(moment.now);
         self.fresh_to_mint(moment) && signer.is_none_or(|key| !self.overrule.revoked.contains(&key.kid))
     }
 
     /// Whether the keyring was confirmed lately enough to verify with.
-    pub(crate) fn fresh_to_verify(&self, moment: Moment) -> bool {
+    pub fn fresh_to_verify(&self, moment: Moment) -> bool {
         self.age(moment) <= Duration::from_secs(self.keyring.manifest().policy.verify_staleness)
     }
 
     /// Whether `kid` is of a key that was taken over, whose past is the operator's word.
-    pub(crate) fn adopted(&self, kid: Option<&Kid>) -> bool {
+    pub fn adopted(&self, kid: Option<&Kid>) -> bool {
         let key = kid.and_then(|kid| self.keyring.manifest().key(kid));
         key.is_some_and(|key| key.origin == Origin::Adopted)
     }
 
     /// The keys that it knows to be revoked, held or gone.
-    pub(crate) fn revoked(&self) -> impl Iterator<Item = &Kid> {
+    pub fn revoked(&self) -> impl Iterator<Item = &Kid> {
         self.keyring.manifest().revoked_kids().chain(&self.overrule.revoked)
     }
 
     /// The lineage floor that it holds to.
-    pub(crate) fn lineage_floor(&self) -> Option<UnixTime> {
+    pub fn lineage_floor(&self) -> Option<UnixTime> {
         self.keyring.manifest().lineage_floor.max(self.overrule.lineage_floor)
     }
 
     /// What the replica knows of `kid`.
-    pub(crate) fn key(&self, kid: &Kid) -> Option<&KnownKey> {
+    pub fn key(&self, kid: &Kid) -> Option<&KnownKey> {
         self.keys.iter().find(|key| key.kid == *kid)
     }
 }
@@ -127,8 +153,8 @@ pub(crate) fn known_keys(keyring: &Keyring, before: Option<&[KnownKey]>, now: Un
             kid: kid.clone(),
             held_since: now,
             from_start: before.is_none(),
-            accepted: Counter::default(),
-            minted: Counter::default(),
+            accepted: Count::default(),
+            minted: Count::default(),
         })
     };
     keyring.manifest().keys.iter().map(|key| known(&key.kid)).collect()

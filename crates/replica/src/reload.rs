@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::reader::{Read, Reader};
-use super::{Held, Replica};
 use crate::chain::chain;
-use crate::metrics::Metrics;
+use crate::reader::{Read, Reader};
+use crate::{Held, Replica};
 
 /// The least time between two reads that requests ask for (invariant I10).
 const PACE: Duration = Duration::from_secs(1);
@@ -20,16 +19,36 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// The shortest, whatever policy says.
 const SHORTEST: Duration = Duration::from_millis(250);
 
+/// Who counts what a [`Reloader`] does.
+pub trait Tally: Send + Sync + 'static {
+    /// A new generation was loaded.
+    fn reloaded(&self);
+    /// The store was read because a request asked for it.
+    fn reread(&self);
+    /// A read did not confirm the newest keyring, for this cause: a word of a closed list.
+    fn failed(&self, cause: &'static str);
+}
+
+/// Nobody counts.
+impl Tally for () {
+    fn reloaded(&self) {}
+    fn reread(&self) {}
+    fn failed(&self, _cause: &'static str) {}
+}
+
 /// Keeps a replica's keyring the newest.
-pub(crate) struct Reloader {
-    pub(crate) reader: Reader,
-    pub(crate) replica: Arc<Replica>,
-    pub(crate) metrics: Arc<Metrics>,
+pub struct Reloader {
+    /// What reads.
+    pub reader: Reader,
+    /// Whose keyring it keeps.
+    pub replica: Arc<Replica>,
+    /// Who counts.
+    pub tally: Arc<dyn Tally>,
 }
 
 impl Reloader {
     /// Reads for ever.
-    pub(crate) async fn run(self) {
+    pub async fn run(self) {
         let mut store = self.reader.store.watch();
         let mut watched = true;
         loop {
@@ -41,7 +60,7 @@ impl Reloader {
             };
             tokio::select! {
                 changed = store.changed(), if watched => watched = changed.is_ok(),
-                () = wanted => drop(self.metrics.rereads.inc()),
+                () = wanted => self.tally.reread(),
                 () = sleep_until(began + self.period()) => {}
             }
         }
@@ -66,7 +85,7 @@ impl Reloader {
         let Read { mut held, newer, confirmed: _, error } = read;
         let trouble = error.as_ref().map(|error| Arc::from(chain(error)));
         if let Some(error) = &error {
-            self.metrics.reload_failures.inc(error.label());
+            self.tally.failed(error.label());
         }
         let news = newer || trouble != before.trouble;
         match &trouble {
@@ -78,7 +97,7 @@ impl Reloader {
         }
         held.trouble = trouble;
         if newer {
-            self.metrics.reloads.inc();
+            self.tally.reloaded();
             tracing::info!(from = before.generation(), to = held.generation(), "loaded a new generation");
         }
         self.replica.put_in_force(held);

@@ -121,9 +121,11 @@ fn newer(held: Option<Generation<'_>>, offered: u64) -> bool {
 /// What a witness forbids that the keyring held does not: a revocation reaches a replica even where the store
 /// that should bring it went back (I8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Overrule {
-    pub(crate) revoked: BTreeSet<Kid>,
-    pub(crate) lineage_floor: Option<UnixTime>,
+pub struct Overrule {
+    /// Keys that were revoked.
+    pub revoked: BTreeSet<Kid>,
+    /// The lineage floor, where it is higher than the keyring's.
+    pub lineage_floor: Option<UnixTime>,
 }
 
 impl Overrule {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Held, Moment, Replica};
+use crate::{Held, Moment, Replica};
 use keystile_keyring::in_words;
 
 /// What `/readyz` answers.
@@ -22,7 +22,7 @@ pub struct Readiness {
 
 /// Who is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Viewer {
+pub enum Viewer {
     /// Whoever reaches the admin listener, the log or the store.
     Operators,
     /// Whoever reaches the gateway: errors of the store name its paths.
@@ -31,7 +31,7 @@ pub(crate) enum Viewer {
 
 impl Replica {
     /// How the replica is at `moment`.
-    pub(crate) fn readiness(&self, held: &Held, moment: Moment, viewer: Viewer) -> Readiness {
+    pub fn readiness(&self, held: &Held, moment: Moment, viewer: Viewer) -> Readiness {
         let age = held.age(moment).as_secs();
         let manifest = held.keyring.manifest();
         let mut problems = Vec::new();

@@ -7,11 +7,11 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Lines of one class in a window.
-pub(crate) const LINES: u64 = 5;
+const LINES: u64 = 5;
 
 /// One class of lines: how many were written in the present window, how many left out.
 #[derive(Debug, Default)]
-pub(crate) struct Quota {
+pub struct Quota {
     window: AtomicU64,
     written: AtomicU64,
     left_out: AtomicU64,
@@ -19,7 +19,7 @@ pub(crate) struct Quota {
 
 impl Quota {
     /// Whether a line may be written at `uptime`, and how many were left out since the last one.
-    pub(crate) fn line(&self, uptime: Duration) -> Option<u64> {
+    pub fn line(&self, uptime: Duration) -> Option<u64> {
         let window = uptime.as_secs() / WINDOW.as_secs() + 1;
         if self.window.swap(window, Ordering::Relaxed) != window {
             self.written.store(0, Ordering::Relaxed);
@@ -32,7 +32,7 @@ impl Quota {
     }
 
     /// Lines that were left out and that no later line has told of yet.
-    pub(crate) fn left_out(&self) -> u64 {
+    pub fn left_out(&self) -> u64 {
         self.left_out.load(Ordering::Relaxed)
     }
 }

@@ -1,11 +1,15 @@
-//! The replica's keyring: swapped atomically, confirmed again and again, asked by every request.
+//! The replica's keyring: follows its store, swapped atomically, confirmed again and again, asked by every
+//! request. A gateway and whatever else verifies tokens hold one.
 //!
 //! The request path loads an [`Arc`], reads the clocks once and decides; the one lock that it takes is that
 //! of the few tokens among which its own may be remembered. Only a token that would be refused for a
 //! reason that a newer generation could change waits for the store.
 
+mod bearer;
+mod chain;
 mod held;
 mod offer;
+mod quota;
 mod reader;
 mod readiness;
 mod reload;
@@ -21,17 +25,18 @@ use keystile_token::{
 };
 use tokio::sync::watch;
 
-pub(crate) use held::{Held, Moment};
-pub use offer::Fault;
-pub use reader::ReadError;
-pub(crate) use reader::Reader;
-pub use readiness::Readiness;
-pub(crate) use readiness::Viewer;
-pub(crate) use reload::Reloader;
+pub use bearer::{Bearer, RETRY_AFTER, Refused};
+pub use chain::chain;
+pub use held::{Confirmation, Count, Held, KnownKey, Moment};
+pub use offer::{Fault, Overrule};
+pub use quota::Quota;
+pub use reader::{ReadError, Reader};
+pub use readiness::{Readiness, Viewer};
+pub use reload::{Reloader, Tally};
 use reread::{Reread, Rereads};
 
 /// What a replica knows, shared by everything that serves.
-pub(crate) struct Replica {
+pub struct Replica {
     clock: Arc<dyn Clock>,
     held: ArcSwap<Held>,
     /// Signatures that were found good. Everything else about a token is judged at each request.
@@ -43,24 +48,30 @@ pub(crate) struct Replica {
 }
 
 /// What became of a token.
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// It is good now.
     Accepted(Accepted),
+    /// It is another issuer's.
     NotOurs,
+    /// It is refused.
     Rejected(Rejection),
     /// Nobody can know now: the keyring cannot be confirmed.
     Unavailable,
 }
 
 /// An outcome, and what it was found with.
-pub(crate) struct Judged {
-    pub(crate) outcome: Outcome,
-    pub(crate) held: Arc<Held>,
-    pub(crate) moment: Moment,
+pub struct Judged {
+    /// What became of the token.
+    pub outcome: Outcome,
+    /// The keyring that decided.
+    pub held: Arc<Held>,
+    /// When.
+    pub moment: Moment,
 }
 
 impl Replica {
     /// A replica that holds `first` and remembers good signatures in `remembered_bytes` bytes.
-    pub(crate) fn new(clock: Arc<dyn Clock>, first: Held, remembered_bytes: usize) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, first: Held, remembered_bytes: usize) -> Self {
         Self {
             clock,
             held: ArcSwap::from_pointee(first),
@@ -72,40 +83,41 @@ impl Replica {
     }
 
     /// The clocks now.
-    pub(crate) fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         Moment::read(self.clock.as_ref())
     }
 
     /// What is held now.
-    pub(crate) fn held(&self) -> Arc<Held> {
+    pub fn held(&self) -> Arc<Held> {
         self.held.load_full()
     }
 
     /// From now on requests are decided by `held`. What a key has signed that verifies nothing any more
     /// is forgotten.
-    pub(crate) fn put_in_force(&self, held: Held) {
+    pub fn put_in_force(&self, held: Held) {
         let held = Arc::new(held);
         self.held.store(Arc::clone(&held));
         self.remembered.settle(&held.keyring, self.clock.now());
     }
 
     /// How the memory of good signatures has done.
-    pub(crate) fn remembered(&self) -> RememberedCounts {
+    pub fn remembered(&self) -> RememberedCounts {
         self.remembered.counts()
     }
 
     /// Ticks when there is something to report at once.
-    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+    pub fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
     }
 
     /// From now on the replica is not ready: it is about to stop.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.tell();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether [`Replica::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
@@ -114,7 +126,7 @@ impl Replica {
     }
 
     /// The verdict on a token, after the store was read again where that could change it.
-    pub(crate) async fn verify(&self, token: &[u8]) -> Judged {
+    pub async fn verify(&self, token: &[u8]) -> Judged {
         let first = self.judge(token, None);
         let Outcome::Rejected(Rejection { reread: true, .. }) = first.outcome else {
             return first;
@@ -147,7 +159,7 @@ impl Replica {
 
     /// `held` if it may be minted with, else what a read of the store brings; `None` if it cannot be
     /// confirmed.
-    pub(crate) async fn to_mint(&self, held: Arc<Held>, moment: Moment) -> Option<(Arc<Held>, Moment)> {
+    pub async fn to_mint(&self, held: Arc<Held>, moment: Moment) -> Option<(Arc<Held>, Moment)> {
         let usable = |held: Arc<Held>, moment| held.may_mint(moment).then_some((held, moment));
         if let Some(found) = usable(held, moment) {
             return Some(found);

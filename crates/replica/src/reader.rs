@@ -7,8 +7,8 @@ use keystile_store::{LoadError, LoadedPublic, Store, StoreError};
 use keystile_system::Clock;
 use keystile_token::{Keyring, KeyringError};
 
-use super::held::{Held, Moment, inherited, known_keys};
-use super::offer::{Fault, Generation, Overrule, Weighed, weigh};
+use crate::held::{Held, Moment, inherited, known_keys};
+use crate::offer::{Fault, Generation, Overrule, Weighed, weigh};
 
 /// Why a read gave no keyring, or not the newest.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +42,13 @@ impl ReadError {
 }
 
 /// Reads for one replica.
-pub(crate) struct Reader {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
+pub struct Reader {
+    /// Where the keyring lives.
+    pub store: Arc<dyn Store>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
     /// Whether private keys are left alone.
-    pub(crate) verify_only: bool,
+    pub verify_only: bool,
 }
 
 /// What a read came to.
@@ -63,7 +65,7 @@ pub(crate) struct Read {
 
 impl Reader {
     /// Whether there is a keyring at all.
-    pub(crate) async fn expect_keyring(&self) -> Result<(), ReadError> {
+    pub async fn expect_keyring(&self) -> Result<(), ReadError> {
         let Err(missing @ (LoadError::Missing { .. } | LoadError::NotAdopted { .. })) =
             self.store.load_public().await
         else {
@@ -77,7 +79,7 @@ impl Reader {
 
     /// The first read: anything wrong is an error, and nothing is created. `predecessor` is the last
     /// report of an earlier process of the same name.
-    pub(crate) async fn first(&self, predecessor: Option<&ReplicaReport>) -> Result<Held, ReadError> {
+    pub async fn first(&self, predecessor: Option<&ReplicaReport>) -> Result<Held, ReadError> {
         let began = Moment::read(self.clock.as_ref());
         let witness = self.store.witness().await.map_err(ReadError::Witness)?;
         let offered = self.public(witness.as_ref()).await?;
