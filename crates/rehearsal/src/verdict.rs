@@ -21,7 +21,7 @@ pub struct Verdict {
     pub criteria: Vec<Criterion>,
     /// What was measured.
     pub figures: Figures,
-    /// Wrong answers, the first of them.
+    /// What must not happen, the first of it.
     pub mistakes: Vec<Mistake>,
 }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::certificates::Authority;
 use crate::error::RehearsalError;
 use crate::fleet::Fleet;
+use crate::sandbox::SandboxName;
 use crate::scale::scaled_timing;
 use crate::settings::Bootstrap;
 use crate::work::{WorkDir, write_secret};
@@ -42,7 +43,7 @@ impl Sandbox {
         authority: &Authority,
         work: &WorkDir,
     ) -> Result<Self, RehearsalError> {
-        let name = format!("sandbox-{:03}", number + 1);
+        let name = SandboxName::of_index(number).to_string();
         let id = SandboxId::new(name.clone()).map_err(|error| RehearsalError::Token(error.to_string()))?;
         let (source, identity) = match bootstrap {
             Bootstrap::ClientCertificate => {

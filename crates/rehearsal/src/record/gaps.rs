@@ -63,9 +63,11 @@ impl Gaps {
         }
     }
 
-    /// A call was refused, or there was no token for it.
-    pub fn without(&mut self, at: Moment, cause: Cause) {
+    /// A call was refused, or there was no token for it. Whether a gap begins with that.
+    pub fn without(&mut self, at: Moment, cause: Cause) -> bool {
+        let begins = self.open.is_none();
         self.open.get_or_insert(Gap { from: at, to: None, cause });
+        begins
     }
 
     /// The token of the last call that was accepted.

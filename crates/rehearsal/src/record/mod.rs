@@ -16,6 +16,7 @@ use crate::event::{Attacked, Call, Event, NoAnswer, Outcome, ReplicaEvent, Via};
 use crate::moment::Moment;
 use crate::oracle::{Oracle, Ruling};
 use crate::replica::ReplicaName;
+use crate::sandbox::SandboxName;
 use crate::settings::{Bootstrap, Settings};
 
 pub use gaps::{Cause, Gap, Gaps};
@@ -36,7 +37,7 @@ pub struct Record {
     pub calls: Calls,
     /// Dishonest ones.
     pub attacks: BTreeMap<Attack, Attempts>,
-    /// Wrong answers, the first of them.
+    /// What must not happen, the first of it.
     pub mistakes: Vec<Mistake>,
     /// When the first and the last good token were refused.
     pub wrongly_rejected_at: Option<(Moment, Moment)>,
@@ -86,13 +87,15 @@ pub struct Attempts {
     pub no_answer: u64,
 }
 
-/// A wrong answer.
+/// A wrong answer, or a supervisor that nobody's order left without a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mistake {
-    /// When the answer was there.
+    /// When the answer was there; of a missing token, when one was wanted.
     pub at: Moment,
-    /// Which replica gave it.
-    pub replica: ReplicaName,
+    /// Which replica gave it; none where there was no token to present.
+    pub replica: Option<ReplicaName>,
+    /// Whom it was given; none if that was an adversary.
+    pub supervisor: Option<SandboxName>,
     /// What was wrong.
     pub what: String,
 }
@@ -244,7 +247,7 @@ impl Record {
         if let Some(ruling) = self.oracle.accepted(call) {
             *self.calls.wrongly_accepted.entry(ruling).or_default() += 1;
             let what = format!("accepted a token of {}: {}", call.token.kid.short(), ruling.as_str());
-            self.mistake(call.answered.moment, call.replica, what);
+            self.mistaken(call, what);
         }
     }
 
@@ -253,19 +256,18 @@ impl Record {
         let text = if self.calls.rejected.len() < MOST_TEXTS { text } else { "(another text)" };
         *self.calls.rejected.entry((text.to_owned(), ruling)).or_default() += 1;
         let cause = if ruling.is_ordered() { Cause::Ordered } else { Cause::Unordered };
-        if let Some(supervisor) = self.supervisors.get_mut(call.supervisor) {
-            supervisor.gaps.without(call.sent.moment, cause);
-        }
+        let supervisor = self.supervisors.get_mut(call.supervisor);
+        let begins = supervisor.is_some_and(|one| one.gaps.without(call.sent.moment, cause));
+        let kid = call.token.kid.short();
+        let expires = call.token.expires.unwrap_or(call.answered.wall);
         if ruling == Ruling::Wrong {
             let at = call.answered.moment;
             self.wrongly_rejected_at = Some((self.wrongly_rejected_at.map_or(at, |(first, _)| first), at));
-            let what = format!(
-                "refused a good token of {} (supervisor {}, {} s before its end): {text}",
-                call.token.kid.short(),
-                call.supervisor,
-                call.token.expires.map_or(0, |expires| expires.since(call.answered.wall)),
-            );
-            self.mistake(at, call.replica, what);
+            let left = expires.since(call.answered.wall);
+            self.mistaken(call, format!("refused a good token of {kid}, {left} s before its end: {text}"));
+        } else if begins && cause == Cause::Unordered {
+            let over = call.answered.wall.since(expires);
+            self.mistaken(call, format!("without a token: that of {kid} had ended {over} s before: {text}"));
         }
     }
 
@@ -274,7 +276,16 @@ impl Record {
             return;
         };
         let ended = record.gaps.last_accepted().is_some_and(|token| self.oracle.ended(token).is_some());
-        record.gaps.without(at, if ended { Cause::Ordered } else { Cause::Unordered });
+        let cause = if ended { Cause::Ordered } else { Cause::Unordered };
+        if record.gaps.without(at, cause) && cause == Cause::Unordered {
+            let supervisor = Some(SandboxName::of_index(supervisor));
+            self.mistake(Mistake {
+                at,
+                replica: None,
+                supervisor,
+                what: "without a token to present".into(),
+            });
+        }
     }
 
     fn attacked(&mut self, attacked: &Attacked) {
@@ -285,14 +296,20 @@ impl Record {
             Outcome::Accepted { .. } => {
                 attempts.accepted += 1;
                 let what = format!("accepted an invalid token: {}", attacked.attack.as_str());
-                self.mistake(attacked.at, attacked.replica, what);
+                let replica = Some(attacked.replica);
+                self.mistake(Mistake { at: attacked.at, replica, supervisor: None, what });
             }
         }
     }
 
-    fn mistake(&mut self, at: Moment, replica: ReplicaName, what: String) {
+    fn mistaken(&mut self, call: &Call, what: String) {
+        let supervisor = Some(SandboxName::of_index(call.supervisor));
+        self.mistake(Mistake { at: call.answered.moment, replica: Some(call.replica), supervisor, what });
+    }
+
+    fn mistake(&mut self, mistake: Mistake) {
         if self.mistakes.len() < MOST_MISTAKES {
-            self.mistakes.push(Mistake { at, replica, what });
+            self.mistakes.push(mistake);
         }
     }
 

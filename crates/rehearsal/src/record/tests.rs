@@ -37,10 +37,38 @@ fn a_wrong_refusal_is_counted_told_and_opens_an_unordered_gap() {
     apply(&mut record, [Event::Call(call(2, "a", 1.0, rejected()))]);
     assert_eq!(record.calls.ruled(Ruling::Wrong), 1);
     assert_eq!(record.mistakes.len(), 1);
-    assert!(record.mistakes[0].what.starts_with("refused a good token of a (supervisor 2, 999 s before"));
+    let mistake = Mistake {
+        at: Moment(Duration::from_millis(1004)),
+        replica: Some(ReplicaName::of_index(0)),
+        supervisor: Some(SandboxName::of_index(2)),
+        what: "refused a good token of a, 999 s before its end: signing key not accepted".into(),
+    };
+    assert_eq!(record.mistakes, [mistake]);
     apply(&mut record, [Event::Call(call(2, "b", 1.5, accepted()))]);
     let gaps = &record.supervisors[2].gaps;
     assert_eq!(gaps.longest(Cause::Unordered, moment(9.0)), Duration::from_millis(504));
+}
+
+#[test]
+fn an_unordered_gap_is_a_mistake_that_names_supervisor_instant_and_replica() {
+    let mut record = record();
+    let over = || Event::Call(call(2, "a", 1003.0, rejected()));
+    apply(&mut record, [over(), over(), Event::WithoutToken { supervisor: 2, at: stamp(1003.5) }]);
+    apply(&mut record, [Event::WithoutToken { supervisor: 3, at: stamp(1004.0) }]);
+    assert_eq!((record.calls.ruled(Ruling::Wrong), record.calls.ruled(Ruling::Expired)), (0, 2));
+    let mistake = |at, replica, supervisor, what: &str| Mistake {
+        at,
+        replica,
+        supervisor: Some(SandboxName::of_index(supervisor)),
+        what: what.into(),
+    };
+    let refused = "without a token: that of a had ended 3 s before: signing key not accepted";
+    let replica = Some(ReplicaName::of_index(0));
+    let expected = [
+        mistake(Moment(Duration::from_millis(1_003_004)), replica, 2, refused),
+        mistake(moment(1004.0), None, 3, "without a token to present"),
+    ];
+    assert_eq!(record.mistakes, expected);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn criteria(verdict: &Verdict) -> String {
     table(&["", "what must hold", "measured", "expected"], &rows)
 }
 
-/// Wrong answers, the first of them.
+/// What must not happen, the first of it.
 pub(super) fn mistakes(verdict: &Verdict) -> String {
     let rows: Vec<_> = verdict
         .mistakes
@@ -34,7 +34,8 @@ pub(super) fn mistakes(verdict: &Verdict) -> String {
         .map(|mistake| {
             vec![
                 Cell::Time(format!("{:.3} s", mistake.at.seconds())),
-                Cell::text(mistake.replica.to_string()),
+                Cell::text(mistake.replica.map_or_else(String::new, |replica| replica.to_string())),
+                Cell::text(mistake.supervisor.map_or_else(String::new, |supervisor| supervisor.to_string())),
                 Cell::text(mistake.what.clone()),
             ]
         })
@@ -42,8 +43,8 @@ pub(super) fn mistakes(verdict: &Verdict) -> String {
     match rows.len() {
         0 => String::new(),
         count => format!(
-            "<h2>The first {count} wrong answers</h2>\n{}",
-            table(&["at", "gateway", "answer"], &rows)
+            "<h2>Mistakes, the first {count}</h2>\n{}",
+            table(&["at", "gateway", "supervisor", "what"], &rows)
         ),
     }
 }

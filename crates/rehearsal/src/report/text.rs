@@ -94,7 +94,10 @@ fn why_not(rehearsed: &Rehearsed, ink: Ink) -> String {
         let _ = writeln!(text, "  {} {why}", ink.red("fails:"));
     }
     for mistake in rehearsed.verdict.mistakes.iter().take(MISTAKES) {
-        let _ = writeln!(text, "    {} {}: {}", mistake.at, mistake.replica, mistake.what);
+        let who = mistake.replica.map(|replica| replica.to_string()).into_iter();
+        let who = who.chain(mistake.supervisor.map(|supervisor| supervisor.to_string()));
+        let who = who.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "    {:.3} s {who}: {}", mistake.at.seconds(), mistake.what);
     }
     let settings = &rehearsed.record.settings;
     if settings.skewed_beyond_policy() {
