@@ -104,7 +104,8 @@ pub struct Timing {
     pub backoff_max: Duration,
     /// The longest wait between two attempts with what the gateway has refused.
     pub stranded_max: Duration,
-    /// How long one call may take.
+    /// How long one call may take. While there are more gateways to ask, a renewal's takes at most half of what
+    /// is left of the token's life, and a quarter of this at least.
     pub attempt_timeout: Duration,
     /// The longest hint of a gateway (`retry-after-ms`) that is followed.
     pub hint_max: Duration,

@@ -13,6 +13,7 @@ use crate::config::{Config, Timing, Tls};
 use crate::dice::Dice;
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, FailureKind};
+use crate::schedule::attempt_within;
 use crate::token::{Expiry, MAX_TOKEN, Token, expiry};
 
 /// The largest answer that is read: a token and what is around it.
@@ -67,15 +68,17 @@ impl Gateways {
 
     /// Asks one gateway after the other until one answers with a token or with a refusal.
     ///
-    /// `on_failure` hears of every failed attempt; the last one is returned.
+    /// `left` says what is left of the held token's life at an instant. `on_failure` hears of every failed
+    /// attempt; the last one is returned.
     pub(crate) async fn ask(
         &mut self,
         question: &Question,
+        left: impl Fn(Duration) -> Option<Duration>,
         mut on_failure: impl FnMut(&Failure),
     ) -> Result<Issued, Failure> {
         let count = self.list.len();
         let mut last = None;
-        for index in (self.first..count).chain(0..self.first) {
+        for (turn, index) in (self.first..count).chain(0..self.first).enumerate() {
             let Some(gateway) = self.list.get_mut(index) else { continue };
             let now = self.clock.uptime();
             if let Some((until, failure)) = &gateway.held
@@ -84,7 +87,10 @@ impl Gateways {
                 last.get_or_insert_with(|| failure.clone());
                 continue;
             }
-            let outcome = attempt(&gateway.endpoint, question, self.tls.as_ref(), &self.timing).await;
+            let more = turn.saturating_add(1) < count;
+            let limit = attempt_within(self.timing.attempt_timeout, left(now).filter(|_| more));
+            let hint_max = self.timing.hint_max;
+            let outcome = attempt(&gateway.endpoint, question, self.tls.as_ref(), limit, hint_max).await;
             match outcome {
                 Ok((token, expires)) => {
                     gateway.held = None;
@@ -130,16 +136,16 @@ async fn attempt(
     endpoint: &Endpoint,
     question: &Question,
     tls: Option<&Tls>,
-    timing: &Timing,
+    limit: Duration,
+    hint_max: Duration,
 ) -> Result<(Token, Expiry), Failure> {
     let place = endpoint.name();
-    let limit = timing.attempt_timeout;
     let answer = tokio::time::timeout(limit, async {
         let channel =
             endpoint.connect(tls, limit).await.map_err(|error| Failure::transport(place, &error))?;
         call(channel, question)
             .await
-            .map_err(|status| Failure::from_status(place, &status, question.secret(), timing.hint_max))
+            .map_err(|status| Failure::from_status(place, &status, question.secret(), hint_max))
     });
     let (text, expires_at_ms) = answer.await.map_err(|_| Failure::timeout(place, limit))??;
     let token = Token::new(&text).map_err(|error| Failure::bad_answer(place, &error))?;

@@ -97,6 +97,13 @@ impl Ledger {
         entries.current.is_none() || entries.usable_until.is_some_and(|until| until <= now)
     }
 
+    /// What is left at `now` of the time in which the current token is good; `None` if that is nothing, or for
+    /// ever.
+    pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
+        let left = self.lock().usable_until?.saturating_sub(now);
+        (!left.is_zero()).then_some(left)
+    }
+
     pub(crate) fn failed(&self, kind: FailureKind) {
         *self.lock().counters.failures.entry(kind).or_default() += 1;
     }

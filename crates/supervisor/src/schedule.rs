@@ -25,6 +25,16 @@ pub fn exchange_after(left: Option<Duration>, timing: &Timing, dice: &Dice) -> D
     dice.between(Duration::ZERO, spread)
 }
 
+/// How long an attempt may take while there are more gateways to ask: `longest`, but not so long that what is
+/// `left` of the token's life would not do for the next one. `None` if nothing is left, or the token never ends:
+/// then there is nothing to hurry for.
+pub fn attempt_within(longest: Duration, left: Option<Duration>) -> Duration {
+    left.map_or(longest, |left| (left / 2).max(longest / LEAST_SHARE).min(longest))
+}
+
+/// A gateway is given this part of the time that one may take, however short the token's life.
+const LEAST_SHARE: u32 = 4;
+
 /// Waits between attempts: they grow, are random, and are bounded on both sides.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backoff {
@@ -197,6 +207,14 @@ mod tests {
         // A token that was accepted for a while ends the streak.
         gate.pass(now.saturating_add(s(65)), s(1));
         assert_eq!(gate.ready_at(s(1)).saturating_sub(now), s(66));
+    }
+
+    #[test]
+    fn an_attempt_leaves_half_of_a_life_and_has_a_least_time() {
+        assert_eq!(attempt_within(s(10), None), s(10));
+        assert_eq!(attempt_within(s(10), Some(s(540))), s(10));
+        assert_eq!(attempt_within(s(10), Some(s(9))), Duration::from_millis(4500));
+        assert_eq!(attempt_within(s(10), Some(s(1))), Duration::from_millis(2500));
     }
 
     proptest! {

@@ -141,6 +141,28 @@ async fn a_gateway_that_does_not_answer_is_given_up_after_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_that_stands_still_does_not_use_up_a_short_life() {
+    let clock = TestClock::new();
+    let still = Gateway::new(clock, |call| match call.number {
+        0 => Answer::Token("k", 60),
+        _ => Answer::Silence,
+    });
+    let good = Gateway::new(clock, |_| Answer::Token("k", 60));
+    // Of these two, one begins with the gateway that will stand still: the dice fall alike.
+    for endpoints in [vec![still.pipe(), good.pipe()], vec![good.pipe(), still.pipe()]] {
+        let mut config = config(endpoints, vec![Source::ClientCertificate]);
+        (config.timing.renew_from, config.timing.renew_to) = (0.85, 0.85);
+        let supervisor = start(config, clock);
+        fresh(&supervisor).await;
+        good.after_calls(good.calls().len() + 2).await;
+        renewed(&supervisor).await;
+        // At 51 s, with 10 s for every attempt.
+        assert_eq!(supervisor.counters().longest_gap, Duration::ZERO);
+    }
+    assert_eq!(still.calls().len(), 2, "it was asked for the renewal");
+}
+
+#[tokio::test(start_paused = true)]
 async fn fleets_with_one_list_do_not_all_begin_with_its_first() {
     let clock = TestClock::new();
     let gateways: Vec<Gateway> = (0..3).map(|_| Gateway::new(clock, |_| Answer::Token("k", 3600))).collect();

@@ -129,17 +129,17 @@ impl Engine {
 
     async fn ask(&mut self, question: &Question) -> Result<Issued, Failure> {
         let ledger = &self.ledger;
-        self.gateways
-            .ask(question, |failure| {
-                ledger.failed(failure.kind);
-                tracing::warn!(
-                    gateway = failure.place,
-                    code = failure.kind.label(),
-                    said = failure.message,
-                    "no token from this gateway"
-                );
-            })
-            .await
+        let left = |now| ledger.left(now);
+        let on_failure = |failure: &Failure| {
+            ledger.failed(failure.kind);
+            tracing::warn!(
+                gateway = failure.place,
+                code = failure.kind.label(),
+                said = failure.message,
+                "no token from this gateway"
+            );
+        };
+        self.gateways.ask(question, left, on_failure).await
     }
 
     /// Whether what is held was refused, or nothing is held.
