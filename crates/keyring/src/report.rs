@@ -44,7 +44,8 @@ pub struct ReplicaReport {
     /// Set when it stopped gracefully.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<UnixTime>,
-    /// The replica's clock less the store's, in seconds, where the store can tell. Never stored.
+    /// The replica's clock less the store's, in seconds, where the store can tell: see
+    /// [`ReplicaReport::offset`]. Never stored.
     #[serde(skip)]
     pub clock_offset: Option<i64>,
 }
@@ -125,6 +126,17 @@ pub enum Presence {
 }
 
 impl ReplicaReport {
+    /// By how many seconds a replica's clock is ahead of the store's for certain, if it showed `reported` when the
+    /// report was made and the store's showed `received` when it was written.
+    ///
+    /// Both are whole seconds, and the writing takes a moment: a second of the difference may be none. It is left
+    /// out, because two clocks that differ by max_skew are within the policy, and no operation may be refused for
+    /// what the reading of a clock adds. A greater difference shows at the latest when it is two seconds greater.
+    pub fn offset(reported: i64, received: i64) -> i64 {
+        let apart = reported.saturating_sub(received);
+        apart.saturating_sub(apart.signum())
+    }
+
     /// What stands in for a report that cannot be read: a replica that holds nothing, as far as anybody knows.
     /// So it holds up the gate until it is older than any live replica's report (I2). `name` is made fit to
     /// print.
@@ -211,6 +223,31 @@ mod tests {
         let left = ReplicaReport { withdrawn_at: Some(UnixTime(120)), ..sample() };
         assert_eq!(left.presence(UnixTime(121), MAXIMA), Presence::Withdrawn(UnixTime(120)));
         assert_eq!(left.presence(UnixTime(9000), MAXIMA), Presence::Withdrawn(UnixTime(120)));
+    }
+
+    /// Two clocks, `apart` milliseconds, read at every point of a second, with up to a second between.
+    fn offsets(apart: i64) -> impl Iterator<Item = i64> {
+        let second = |millis: i64| millis.div_euclid(1000);
+        let at = (0..1000).step_by(50).map(|within| 1_000_000 + within);
+        at.flat_map(move |at| {
+            let written = (0..1000).step_by(50).map(move |took| at + took);
+            written.map(move |written| ReplicaReport::offset(second(at + apart), second(written)))
+        })
+    }
+
+    #[test]
+    fn clocks_that_differ_by_max_skew_never_show_more() {
+        for apart in (-30_000..=30_000).step_by(125) {
+            assert!(offsets(apart).all(|offset| offset.abs() <= 30), "{apart} ms");
+        }
+    }
+
+    #[test]
+    fn clocks_that_differ_by_two_seconds_more_than_max_skew_show_it() {
+        let shows = |apart| offsets(apart).any(|offset: i64| offset.abs() > 30);
+        assert!(shows(32_000) && shows(-32_000));
+        assert!([33_000, -33_000].iter().all(|apart| offsets(*apart).all(|offset| offset.abs() > 30)));
+        assert_eq!(ReplicaReport::offset(i64::MAX, i64::MIN), i64::MAX - 1);
     }
 
     #[test]

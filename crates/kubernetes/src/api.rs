@@ -40,6 +40,14 @@ struct Told {
     uptime: Duration,
 }
 
+impl Told {
+    /// What it shows now: a Date leaves out the fraction of its second, half a second on average.
+    fn at(self, uptime: Duration) -> UnixTime {
+        let passed = uptime.saturating_sub(self.uptime);
+        self.time.plus(passed.saturating_add(Duration::from_millis(500)).as_secs())
+    }
+}
+
 impl Api {
     /// A client of the cluster that `access` leads to.
     pub fn new(access: Access, clock: Arc<dyn Clock>) -> Self {
@@ -77,10 +85,11 @@ impl Api {
         Ok(Lines::new(answer.into_body()))
     }
 
-    /// The server's clock, as its last answer told it and time has passed since; `None` before the first.
+    /// The server's clock, as its last answer told it and time has passed since; `None` before the first. It is a
+    /// second off at most, and what the answer took on its way.
     pub fn time(&self) -> Option<UnixTime> {
         let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.map(|told| told.time.plus(self.clock.uptime().saturating_sub(told.uptime).as_secs()))
+        told.map(|told| told.at(self.clock.uptime()))
     }
 
     async fn send(&self, call: Call) -> Result<Response<Body>, ApiError> {
@@ -155,4 +164,21 @@ pub(crate) fn unreachable(error: &kube::Error) -> ApiError {
         innermost = source;
     }
     ApiError::Unreachable { why: harmless(&innermost.to_string()), sent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_clock_is_a_second_off_at_most() {
+        for fraction in (0..1000).step_by(50) {
+            let answered = 100_000 + fraction;
+            let told = Told { time: UnixTime(answered / 1000), uptime: Duration::from_secs(7) };
+            for passed in (0..3000).step_by(50) {
+                let shown = told.at(Duration::from_millis(7000 + passed)).0;
+                assert!(shown.abs_diff((answered + passed) / 1000) <= 1, "{fraction} ms, {passed} ms later");
+            }
+        }
+    }
 }

@@ -233,7 +233,7 @@ fn understood(root: &Root, meta: &Meta) -> Result<ReplicaReport, String> {
     }
     let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
     let reported = signed(report.reported_at.0);
-    report.clock_offset = server_time(meta).map(|time| reported.saturating_sub(signed(time.0)));
+    report.clock_offset = server_time(meta).map(|time| ReplicaReport::offset(reported, signed(time.0)));
     Ok(report)
 }
 

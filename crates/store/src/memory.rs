@@ -215,7 +215,7 @@ impl Store for MemoryStore {
         let mut report = report.clone();
         let here = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
         let there = i64::try_from(report.reported_at.0).unwrap_or(i64::MAX);
-        report.clock_offset = Some(there.saturating_sub(here));
+        report.clock_offset = Some(ReplicaReport::offset(there, here));
         state.reports.insert(report.replica.clone(), report);
         Ok(())
     }

@@ -86,7 +86,7 @@ fn read_one(place: &Place, name: &str) -> Result<Option<ReplicaReport>, String> 
         return Err(format!("it is of {}, which has another file", report.replica));
     }
     let reported = i64::try_from(report.reported_at.0).unwrap_or(i64::MAX);
-    report.clock_offset = Some(reported.saturating_sub(modified));
+    report.clock_offset = Some(ReplicaReport::offset(reported, modified));
     Ok(Some(report))
 }
 
