@@ -31,11 +31,7 @@ pub(crate) struct Gatekeeper {
 impl Gatekeeper {
     /// The caller that presents a good token in `headers`.
     pub(crate) async fn caller(&self, headers: &HeaderMap, peer: &Peer) -> Result<Caller, Refused> {
-        let token = match Bearer::of(headers) {
-            Bearer::Absent => return Err(Refused::Absent),
-            Bearer::Several => return Err(Refused::several()),
-            Bearer::Token(token) => token,
-        };
+        let token = Bearer::of(headers).token()?;
         let Judged { outcome, held, moment, .. } = self.replica.verify(token).await;
         match outcome {
             Outcome::Accepted(accepted) => {

@@ -38,6 +38,15 @@ impl<'a> Bearer<'a> {
             }
         }
     }
+
+    /// The token, or why there is none to look at.
+    pub fn token(self) -> Result<&'a [u8], Refused> {
+        match self {
+            Self::Token(token) => Ok(token),
+            Self::Absent => Err(Refused::Absent),
+            Self::Several => Err(Refused::several()),
+        }
+    }
 }
 
 /// Why a request is not a caller's with a good token.
@@ -75,6 +84,11 @@ impl Refused {
             _ => "Bearer error=\"invalid_token\"",
         }
     }
+}
+
+/// Whether a request is gRPC's, by its content type: what OpenShell's gateway goes by.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]

@@ -124,6 +124,19 @@ impl Held {
         self.age(moment) <= Duration::from_secs(self.keyring.manifest().policy.verify_staleness)
     }
 
+    /// How long after `moment` a good verdict on a token that counts until `grace` seconds after its end cannot
+    /// change by time alone: at least a second, and not beyond the instant at which this keyring is stale.
+    pub fn next_look(&self, expires_at: Option<UnixTime>, grace: u64, moment: Moment) -> Duration {
+        let manifest = self.keyring.manifest();
+        let end = expires_at.map(|at| at.plus(manifest.policy.leeway).plus(grace));
+        let event = manifest.next_event(moment.now).map(|(at, _)| at);
+        let stale = Duration::from_secs(manifest.policy.verify_staleness).saturating_sub(self.age(moment));
+        let good = end.into_iter().chain(event).map(|last| last.since(moment.now)).min();
+        // Each is the last second of its kind.
+        let seconds = good.map_or(Duration::MAX, Duration::from_secs).min(stale);
+        seconds.saturating_add(Duration::from_secs(1))
+    }
+
     /// Whether `kid` is of a key that was taken over, whose past is the operator's word.
     pub fn adopted(&self, kid: Option<&Kid>) -> bool {
         let key = kid.and_then(|kid| self.keyring.manifest().key(kid));

@@ -8,6 +8,7 @@
 mod bearer;
 mod chain;
 mod held;
+mod jump;
 mod offer;
 mod quota;
 mod reader;
@@ -19,13 +20,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use keystile_keyring::UnixTime;
 use keystile_system::Clock;
 use keystile_token::{
-    Accepted, Circumstance, Reason, Rejection, Remembered, RememberedCounts, Signature, Verdict,
+    Accepted, Circumstance, Keyring, Reason, Rejection, Remembered, RememberedCounts, Signature, Verdict,
+    Vouched,
 };
 use tokio::sync::watch;
 
-pub use bearer::{Bearer, RETRY_AFTER, Refused};
+pub use bearer::{Bearer, RETRY_AFTER, Refused, is_grpc};
 pub use chain::chain;
 pub use held::{Confirmation, Count, Held, KnownKey, Moment};
 pub use offer::{Fault, Overrule};
@@ -44,6 +47,8 @@ pub struct Replica {
     rereads: Rereads,
     /// Counts what a report should tell at once.
     news: watch::Sender<u64>,
+    /// Counts what may change a verdict that was given.
+    changes: watch::Sender<u64>,
     stopping: AtomicBool,
 }
 
@@ -57,6 +62,13 @@ pub enum Outcome {
     Rejected(Rejection),
     /// Nobody can know now: the keyring cannot be confirmed.
     Unavailable,
+}
+
+impl Outcome {
+    /// Whether a newer generation could make it another one.
+    fn could_change(&self) -> bool {
+        matches!(self, Self::Rejected(Rejection { reread: true, .. }))
+    }
 }
 
 /// An outcome, and what it was found with.
@@ -78,6 +90,7 @@ impl Replica {
             remembered: Remembered::new(remembered_bytes),
             rereads: Rereads::new(),
             news: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
             stopping: AtomicBool::new(false),
         }
     }
@@ -96,8 +109,11 @@ impl Replica {
     /// is forgotten.
     pub fn put_in_force(&self, held: Held) {
         let held = Arc::new(held);
-        self.held.store(Arc::clone(&held));
+        let before = self.held.swap(Arc::clone(&held));
         self.remembered.settle(&held.keyring, self.clock.now());
+        if before.digest() != held.digest() || before.overrule != held.overrule {
+            self.look_again();
+        }
     }
 
     /// How the memory of good signatures has done.
@@ -108,6 +124,16 @@ impl Replica {
     /// Ticks when there is something to report at once.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+
+    /// Ticks when a verdict that was given may be another one now, for another reason than that its time has come
+    /// (see [`Held::next_look`]): when another keyring came into force, and when the clocks jumped.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn look_again(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// From now on the replica is not ready: it is about to stop.
@@ -127,15 +153,36 @@ impl Replica {
 
     /// The verdict on a token, after the store was read again where that could change it.
     pub async fn verify(&self, token: &[u8]) -> Judged {
-        let first = self.judge(token, None);
-        let Outcome::Rejected(Rejection { reread: true, .. }) = first.outcome else {
-            return first;
+        let verify = |keyring: &Keyring, now, circumstance| {
+            keyring.verify_remembering(token, now, circumstance, &self.remembered)
         };
+        let first = self.judge(verify, None);
+        if !first.outcome.could_change() {
+            return first;
+        }
         let reread = self.rereads.next().await;
-        self.judge(token, Some(reread))
+        self.judge(verify, Some(reread))
     }
 
-    fn judge(&self, token: &[u8], reread: Option<Reread>) -> Judged {
+    /// The verdict now on a token that was accepted before and still counts for `grace` seconds after it has expired
+    /// ([`Keyring::verify_again`]). For those whose number is bounded already: they wait for a read as requests do,
+    /// but all of them may.
+    pub async fn verify_again(&self, vouched: &Vouched, grace: u64) -> Judged {
+        let verify =
+            |keyring: &Keyring, now, circumstance| keyring.verify_again(vouched, now, grace, circumstance);
+        let first = self.judge(verify, None);
+        if !first.outcome.could_change() {
+            return first;
+        }
+        let reread = self.rereads.soon().await;
+        self.judge(verify, Some(reread))
+    }
+
+    fn judge(
+        &self,
+        verify: impl Fn(&Keyring, UnixTime, Circumstance) -> Verdict,
+        reread: Option<Reread>,
+    ) -> Judged {
         let (moment, held) = (self.moment(), self.held());
         if !held.fresh_to_verify(moment) {
             self.rereads.nudge();
@@ -147,8 +194,7 @@ impl Replica {
                 Circumstance::StoreUnreadable { confirmed_at: held.confirmed.at }
             }
         };
-        let keyring = &held.keyring;
-        let outcome = match keyring.verify_remembering(token, moment.now, circumstance, &self.remembered) {
+        let outcome = match verify(&held.keyring, moment.now, circumstance) {
             Verdict::Accepted(accepted) => overruled(&held, accepted),
             Verdict::NotOurs => Outcome::NotOurs,
             Verdict::Rejected(rejection) => Outcome::Rejected(rejection),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::chain::chain;
+use crate::jump::Pace;
 use crate::reader::{Read, Reader};
 use crate::{Held, Replica};
 
@@ -51,9 +52,13 @@ impl Reloader {
     pub async fn run(self) {
         let mut store = self.reader.store.watch();
         let mut watched = true;
+        let mut pace = Pace::of(self.replica.moment());
         loop {
             let began = Instant::now();
             self.read().await;
+            if pace.jumped(self.replica.moment()) {
+                self.replica.look_again();
+            }
             let wanted = async {
                 self.replica.rereads.wanted().await;
                 sleep_until(began + PACE).await;

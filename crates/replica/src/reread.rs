@@ -58,6 +58,11 @@ impl Rereads {
         let Some(_place) = Place::take(&self.waiters) else {
             return Reread::Crowded;
         };
+        self.soon().await
+    }
+
+    /// The same without a limit: for those whose number is bounded already.
+    pub(crate) async fn soon(&self) -> Reread {
         let begun = self.begun.load(Ordering::SeqCst);
         let mut ended = self.ended.subscribe();
         self.wanted.notify_one();

@@ -39,12 +39,19 @@ pub struct FaultyStore {
     inner: Arc<dyn Store>,
     fault: Mutex<Option<Fault>>,
     loads: AtomicUsize,
+    /// What watches it, if it says nothing of changes.
+    silence: Option<watch::Sender<u64>>,
 }
 
 impl FaultyStore {
     /// A store that does what `inner` does.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, fault: Mutex::new(None), loads: AtomicUsize::new(0) }
+        Self { inner, fault: Mutex::new(None), loads: AtomicUsize::new(0), silence: None }
+    }
+
+    /// The same, but it never says that something changed.
+    pub fn silent(inner: Arc<dyn Store>) -> Self {
+        Self { silence: Some(watch::Sender::new(0)), ..Self::new(inner) }
     }
 
     /// Fails like this from now on.
@@ -133,7 +140,10 @@ impl Store for FaultyStore {
     }
 
     fn watch(&self) -> watch::Receiver<u64> {
-        self.inner.watch()
+        match &self.silence {
+            Some(silence) => silence.subscribe(),
+            None => self.inner.watch(),
+        }
     }
 
     async fn report(&self, report: &ReplicaReport) -> Result<(), StoreError> {

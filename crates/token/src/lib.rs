@@ -71,6 +71,7 @@ mod secret;
 mod signer;
 mod verdict;
 mod verify;
+mod vouched;
 
 pub use answer::{Answer, GrpcCode};
 pub use claims::{Claim, ClaimFault, Claims, FaultKind};
@@ -95,3 +96,4 @@ pub use sandbox_id::SandboxId;
 pub use secret::{PrivatePem, SecretToken};
 pub use signer::{KeyVerifier, SignError, Signer, Verifier};
 pub use verdict::{Accepted, Circumstance, Rejection, Signature, Verdict};
+pub use vouched::Vouched;

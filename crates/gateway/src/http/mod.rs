@@ -12,8 +12,7 @@ use axum::routing::{any, get};
 use http::{HeaderMap, StatusCode};
 
 use crate::gatekeeper::Gatekeeper;
-use crate::server::is_grpc;
-use keystile_replica::Viewer;
+use keystile_replica::{Viewer, is_grpc};
 
 pub(crate) use health::Told;
 

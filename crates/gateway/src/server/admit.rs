@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::Limited;
+use keystile_replica::is_grpc;
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
@@ -50,11 +51,6 @@ impl Admission {
         let status = tonic::Status::deadline_exceeded("this gateway gives a request no more time");
         refuse(grpc, status, StatusCode::SERVICE_UNAVAILABLE)
     }
-}
-
-/// Whether a request is gRPC's, by its content type: what OpenShell's gateway goes by.
-pub(crate) fn is_grpc(headers: &http::HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn refuse(grpc: bool, status: tonic::Status, code: StatusCode) -> Response {

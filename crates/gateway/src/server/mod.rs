@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::tls::{PeerCertificate, Tls};
 
 use addresses::Addresses;
-pub(crate) use admit::{Admission, is_grpc};
+pub(crate) use admit::Admission;
 use handshake::Failures;
 use pace::{Paced, Requests, Times};
 
