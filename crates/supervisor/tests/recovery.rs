@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -88,6 +89,36 @@ async fn t15_after_the_window_a_static_token_gets_an_error_that_says_what_to_do(
     let before = clock.elapsed();
     fresh_by(&supervisor, Origin::Renewed).await;
     assert!(clock.elapsed().saturating_sub(before) <= Duration::from_secs(3), "the file is watched");
+}
+
+/// The file holds what the supervisor holds: it is refused as the file's in a round in which it was not refused as
+/// its own. Found by a life under turmoil.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_refused_after_an_outage_strands_though_the_file_holds_it_too() {
+    let clock = TestClock::new();
+    // A start may be spread over 5 s, and the token lives 10.
+    let expired = Duration::from_secs(16);
+    let rounds = AtomicUsize::new(0);
+    let gateway = Gateway::new(clock, move |call| {
+        let late = call.at > expired;
+        match (call.number, late && rounds.fetch_add(1, Ordering::SeqCst) > 0) {
+            (0, _) => Answer::Token("k", 10),
+            (_, false) => Answer::fail(Code::Unavailable),
+            (_, true) => Answer::Fail(Code::Unauthenticated, REFUSED.to_owned()),
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sandbox.jwt");
+    write(&path, &jws("k", BEGIN, 10));
+    let mut settings = config(vec![gateway.pipe()], vec![Source::TokenFile(path.clone())]);
+    settings.output = Some(to_file(&path));
+    let supervisor = start(settings, clock);
+    fresh_by(&supervisor, Origin::Renewed).await;
+
+    let stranded = tokio::time::timeout(Duration::from_mins(1), stranded(&supervisor)).await;
+    let (failure, remedy) = stranded.expect("somebody is told");
+    assert_eq!(failure.message, REFUSED);
+    assert_eq!(remedy, Remedy::WriteTokenFile(path));
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,7 @@ impl Engine {
         );
         self.ledger.received(&token, receipt, now, usable_until);
         self.lease = Some(Lease { expires, renew_at, kid, origin });
+        self.refusal = None;
         self.slot.send_replace(Some(token));
     }
 }

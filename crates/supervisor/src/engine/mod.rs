@@ -56,6 +56,8 @@ pub(crate) struct Engine {
     orders: watch::Receiver<Orders>,
     /// What is known of the token in the slot; `None` once it was refused for good.
     lease: Option<Lease>,
+    /// The last refusal of what is held or offered; `None` since something better was taken.
+    refusal: Option<Failure>,
     /// When the next round begins, in uptime.
     due: Duration,
     backoff: Backoff,
@@ -85,6 +87,7 @@ impl Engine {
             state: wires.state,
             orders: wires.orders,
             lease: None,
+            refusal: None,
             due: Duration::ZERO,
             backoff: Backoff::default(),
             stranded: Backoff::default(),

@@ -78,7 +78,9 @@ impl Engine {
             _ => 0,
         };
         let Some(first) = failures.into_iter().min_by_key(rank) else {
-            return Outcome::Failed(Failure::nothing_offered());
+            // Where all there is was refused in earlier rounds that left hope, this one leaves none.
+            let refused = self.refusal.clone().filter(|_| self.has_nothing_better());
+            return refused.map_or(Outcome::Failed(Failure::nothing_offered()), Outcome::Refused);
         };
         match rank(&first) {
             0 => Outcome::Failed(first),
@@ -121,6 +123,7 @@ impl Engine {
                 if failure.kind.refuses() {
                     self.sources.refuse(token);
                     self.ledger.rejected(token, self.clock.uptime());
+                    self.refusal = Some(failure.clone());
                 }
                 Err(failure)
             }
