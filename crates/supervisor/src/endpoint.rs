@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -25,6 +26,7 @@ pub struct Endpoint {
 enum Via {
     Url(Uri),
     Channel(Channel),
+    Dial(Arc<dyn Fn() -> Channel + Send + Sync>),
 }
 
 /// Why a URL cannot be an endpoint.
@@ -79,13 +81,19 @@ impl Endpoint {
         Self { name: name.into(), via: Via::Channel(channel) }
     }
 
+    /// A gateway to which `dial` makes a new channel for each round of calls, as for a URL. [`Tls`] does not apply
+    /// to it.
+    pub fn dial(name: impl Into<String>, dial: impl Fn() -> Channel + Send + Sync + 'static) -> Self {
+        Self { name: name.into(), via: Via::Dial(Arc::new(dial)) }
+    }
+
     /// What it is called in states, errors and logs.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     pub(crate) fn is_channel(&self) -> bool {
-        matches!(self.via, Via::Channel(_))
+        matches!(self.via, Via::Channel(_) | Via::Dial(_))
     }
 
     pub(crate) fn check(&self, has_authority: bool, allow_plaintext: bool) -> Result<(), EndpointError> {
@@ -106,6 +114,7 @@ impl Endpoint {
     ) -> Result<Channel, ConnectError> {
         let uri = match &self.via {
             Via::Channel(channel) => return Ok(channel.clone()),
+            Via::Dial(dial) => return Ok(dial()),
             Via::Url(uri) => uri.clone(),
         };
         let secure = uri.scheme_str() == Some("https");

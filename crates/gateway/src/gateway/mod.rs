@@ -11,12 +11,13 @@ use keystile_keyring::ReplicaId;
 use keystile_kubernetes::Api;
 use keystile_store::Store;
 use keystile_system::{Clock, Entropy};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::grpc::Health;
 use crate::report::{Identity, Reporter, Sighting};
-use crate::server::Server;
+use crate::server::{Listener, Server};
 use crate::tls::{Tls, TlsFiles};
 use keystile_replica::{Reader, Reloader};
 use parts::Parts;
@@ -24,15 +25,15 @@ use parts::Parts;
 pub use start::StartError;
 
 /// A gateway that holds a keyring and listens, and serves once it is [`run`](Gateway::run).
-pub struct Gateway {
+pub struct Gateway<L = TcpListener> {
     /// Where gRPC and HTTP are served.
     pub addr: SocketAddr,
     /// Where metrics and status are served.
     pub admin_addr: SocketAddr,
     config: Config,
     parts: Parts,
-    main: Server,
-    admin: Server,
+    main: Server<L>,
+    admin: Server<L>,
     health: Health,
     reloader: Reloader,
     reporter: Reporter,
@@ -51,11 +52,40 @@ impl Gateway {
         cluster: Option<Arc<Api>>,
     ) -> Result<Self, StartError> {
         config.check()?;
+        let listeners = Listeners {
+            main: start::listen(config.listen).await?,
+            admin: start::listen(config.admin_listen).await?,
+        };
+        Self::bind_on(listeners, config, store, clock, entropy, cluster).await
+    }
+}
+
+/// What a gateway listens on.
+#[derive(Debug)]
+pub struct Listeners<L> {
+    /// Where gRPC and HTTP are served.
+    pub main: L,
+    /// Where metrics and status are served.
+    pub admin: L,
+}
+
+impl<L: Listener> Gateway<L> {
+    /// As [`bind`](Gateway::bind), on listeners that the caller made. The addresses of the configuration are not
+    /// listened on; they count for what the configuration permits.
+    pub async fn bind_on(
+        listeners: Listeners<L>,
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        cluster: Option<Arc<Api>>,
+    ) -> Result<Self, StartError> {
+        config.check()?;
         let cluster = start::cluster(&config, cluster)?;
         let services = start::audiences(&config)?;
         let tls = TlsFiles::of(&config).map(Tls::open).transpose()?.map(Arc::new);
-        let (listener, addr) = start::listen(config.listen).await?;
-        let (admin_listener, admin_addr) = start::listen(config.admin_listen).await?;
+        let addr = start::bound(&listeners.main, config.listen)?;
+        let admin_addr = start::bound(&listeners.admin, config.admin_listen)?;
         let replica = start::replica_id(&config, entropy.as_ref())?;
         let identity = Identity { replica, started_at: clock.now() };
         let reader =
@@ -69,8 +99,8 @@ impl Gateway {
         Ok(Self {
             addr,
             admin_addr,
-            main: parts.server(&config, listener, tls.clone(), public),
-            admin: parts.server(&config, admin_listener, None, admin),
+            main: parts.server(&config, listeners.main, tls.clone(), public),
+            admin: parts.server(&config, listeners.admin, None, admin),
             health,
             reloader: Reloader {
                 reader,

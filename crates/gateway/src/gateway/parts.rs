@@ -11,7 +11,6 @@ use keystile_store::Store;
 use keystile_system::{Clock, Entropy};
 use keystile_token::Audience;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::admin::Admin;
@@ -24,7 +23,7 @@ use crate::metrics::{Metrics, View};
 use crate::mint::Mint;
 use crate::rate::ExtensionLimit;
 use crate::report::{Census, Identity, Reporter, Sighting};
-use crate::server::{Admission, Server};
+use crate::server::{Admission, Listener, Server};
 use crate::tarpit::Tarpit;
 use crate::tls::Tls;
 use keystile_replica::{Held, Replica};
@@ -103,13 +102,13 @@ impl Parts {
     }
 
     /// A listener that serves `router` within the limits.
-    pub(super) fn server(
+    pub(super) fn server<L: Listener>(
         &self,
         config: &Config,
-        listener: TcpListener,
+        listener: L,
         tls: Option<Arc<Tls>>,
         router: Router,
-    ) -> Server {
+    ) -> Server<L> {
         let admission = Admission::new(&config.limits, Arc::clone(&self.metrics));
         Server {
             listener,

@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::Gateway;
 use crate::audit::Audit;
 use crate::grpc::Health;
+use crate::server::Listener;
 use crate::tls::keep_current;
 use keystile_replica::{Replica, Viewer};
 
@@ -40,7 +41,7 @@ impl Flag {
     }
 }
 
-impl Gateway {
+impl<L: Listener> Gateway<L> {
     /// Serves until `shutdown` is done; then withdraws the report, accepts no more and lets requests
     /// in flight end. `false` if some did not within `shutdown_grace`, or if a part of the gateway failed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> bool {

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::config::{Config, ConfigError};
 use crate::grpc::ReflectionError;
 use crate::report::Identity;
+use crate::server::Listener;
 use crate::tls::TlsError;
 use keystile_replica::chain;
 use keystile_replica::{Held, ReadError, Reader};
@@ -59,11 +60,13 @@ pub enum StartError {
     Reflection(#[from] ReflectionError),
 }
 
-pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// The address that `listener` listens on, where `asked` was asked for.
+pub(super) fn bound(listener: &impl Listener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.address().map_err(|source| StartError::Listen { address: asked, source })
 }
 
 pub(super) fn audiences(config: &Config) -> Result<BTreeMap<String, Audience>, StartError> {

@@ -3,6 +3,7 @@
 mod addresses;
 mod admit;
 mod handshake;
+mod listener;
 mod pace;
 
 use std::convert::Infallible;
@@ -17,7 +18,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -30,6 +30,7 @@ use crate::tls::{PeerCertificate, Tls};
 use addresses::Addresses;
 pub(crate) use admit::Admission;
 use handshake::Failures;
+pub use listener::Listener;
 use pace::{Paced, Requests, Times};
 
 /// How long a listener that cannot accept (out of file descriptors) waits before it tries again.
@@ -51,15 +52,15 @@ pub(crate) struct Peer {
 }
 
 /// One listening port and what is served there.
-pub(crate) struct Server {
-    pub(crate) listener: TcpListener,
+pub(crate) struct Server<L> {
+    pub(crate) listener: L,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) router: Router,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-impl Server {
+impl<L: Listener> Server<L> {
     /// Serves until `shutdown` is done, then lets requests in flight end for at most `grace`.
     /// Whether they all did.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>, grace: Duration) -> bool {
@@ -145,10 +146,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, address: SocketAddr, watcher: Watcher) {
+    async fn serve<S>(self, stream: S, address: SocketAddr, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let _open = self.metrics.connection();
-        // Small answers, each wanted at once.
-        let _ = stream.set_nodelay(true);
         match self.tls.as_ref().map(|tls| tls.current()) {
             None => {
                 let peer = Peer { address, certificate: PeerCertificate::Absent };
