@@ -22,6 +22,10 @@
 //! Nothing is polled: a lease waits for a change of the keyring, a fresh token, and the next instant at which the
 //! clock alone could change the verdict. All of it is the code that a gateway runs (`keystile-replica`).
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/how-to/embed.md")]
+struct HowTo;
+
 mod body;
 mod ended;
 mod layer;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the modules are one test binary")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod examples;
 mod grpc;
 mod limits;
 mod logs;

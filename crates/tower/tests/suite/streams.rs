@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use keystile_keyring::Policy;
 use keystile_tower::{Ended, Reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -78,6 +79,26 @@ async fn a_body_that_never_pauses_is_ended_too() {
     world.revoke().await;
     let rest = async { while let Some(Ok(_)) = stream.frame().await {} };
     soon("the end of the stream", rest).await;
+}
+
+#[tokio::test]
+async fn over_http_2_a_stream_is_reset_and_its_connection_goes_on() {
+    let world = World::begun().await;
+    let (addr, _) = serve(world.verifier().await.layer()).await;
+    let connection = TokioIo::new(TcpStream::connect(addr).await.unwrap());
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), connection);
+    let (mut sender, driver) = handshake.await.unwrap();
+    tokio::spawn(driver);
+    let asked = |path: &str, token: &str| {
+        let request = Request::builder().uri(format!("http://{addr}{path}"));
+        request.header("authorization", bearer(token)).body(Full::<Bytes>::default()).unwrap()
+    };
+    let mut stream = sender.send_request(asked("/events", &world.token().await)).await.unwrap();
+    stream.frame().await.expect("a frame").expect("no error");
+    world.revoke().await;
+    broken_off(stream).await;
+    let answer = sender.send_request(asked("/hello", &world.token().await)).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
 }
 
 #[tokio::test]
