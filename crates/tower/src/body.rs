@@ -63,7 +63,9 @@ where
         if let Some(lease) = this.lease {
             // First, and at each frame: a body that always has one more would never be looked at.
             let end = this.end.get_or_insert_with(|| Box::pin(lease.ended()));
-            if let Poll::Ready(ended) = end.as_mut().poll(cx) {
+            // Whoever else found it out has said so: a service that sees its request's body end must not answer first.
+            let ended = lease.is_over().map_or_else(|| end.as_mut().poll(cx), Poll::Ready);
+            if let Poll::Ready(ended) = ended {
                 // What the service still holds for the stream goes with it.
                 this.inner.set(None);
                 (*this.lease, *this.end) = (None, None);

@@ -126,6 +126,11 @@ impl Lease {
         }
     }
 
+    /// Why the stream has ended, if somebody found out.
+    pub(crate) fn is_over(&self) -> Option<Ended> {
+        self.0.token().err()
+    }
+
     /// Waits until the stream has to end, and says why. It costs a look at the keyring whenever that changes, and
     /// nothing in between.
     pub fn ended(&self) -> impl Future<Output = Ended> + Send + use<> {

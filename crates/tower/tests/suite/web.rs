@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{Path, Request as Incoming};
@@ -11,6 +13,7 @@ use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use keystile_tower::{Ended, Lease, SandboxId, StreamEnded, VerifyLayer};
@@ -72,9 +75,22 @@ pub async fn serve(layer: VerifyLayer) -> (SocketAddr, mpsc::UnboundedReceiver<S
 }
 
 /// A body that always has one more frame.
+struct Chatter;
+
+impl http_body::Body for Chatter {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"more\n")))))
+    }
+}
+
 async fn chatter() -> Body {
-    let more = std::iter::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(b"more\n")));
-    Body::from_stream(tokio_stream::iter(more))
+    Body::new(Chatter)
 }
 
 async fn upload(request: Incoming, seen: mpsc::UnboundedSender<Seen>) -> StatusCode {
