@@ -1,5 +1,6 @@
 //! What keeps a stream open: the verdict on its token, which a fresh token renews.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -48,11 +49,19 @@ pub enum NotRenewed {
     #[error("the fresh token is another sandbox's; a stream goes on for the sandbox that opened it")]
     AnotherSandbox,
     /// The fresh token is not good.
-    #[error("the fresh token is not good: {}", .0.clone().answer().text)]
+    #[error("the fresh token is not good: {}", why(.0))]
     Refused(Refused),
     /// It was too late: the stream's own token was good no more.
     #[error("the stream has ended with its token ({}); open a new one", .0.as_str())]
     Ended(Ended),
+}
+
+/// What is wrong with a fresh token.
+fn why(refused: &Refused) -> Cow<'static, str> {
+    match refused {
+        Refused::Absent => "it is another issuer's".into(),
+        refused => refused.clone().answer().text,
+    }
 }
 
 impl NotRenewed {

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use keystile_testkit::forger::{Forger, ForgingKey};
+use keystile_tower::{Ended, Reason};
+use tokio::io::AsyncWriteExt;
 
 use crate::web::*;
 use crate::world::*;
@@ -23,6 +26,31 @@ async fn a_stream_goes_on_under_a_fresh_token_and_ends_with_that() {
     broken_off(stream).await;
     let (code, text) = renew_with(addr, &id, &world.token().await).await;
     assert!(matches!(code, StatusCode::NOT_FOUND | StatusCode::GONE), "{code} {text}");
+}
+
+#[tokio::test]
+async fn a_fresh_token_within_the_stream_renews_it() {
+    let world = World::with(quick()).await;
+    let (addr, mut seen) = serve(world.verifier().await.layer()).await;
+    let mut stream = upgraded(addr, &world.token().await).await;
+    let mut renew = async |token: String| {
+        stream.write_all(format!("{token}\n").as_bytes()).await.unwrap();
+        line(&mut stream).await
+    };
+    assert_eq!(renew("x".to_owned()).await, "the fresh token is not good: invalid token");
+    let foreign = Forger::empty().header("alg", "EdDSA").claim("iss", "other");
+    let foreign = renew(foreign.signed(&ForgingKey::from_seed([9; 32]))).await;
+    assert_eq!(foreign, "the fresh token is not good: it is another issuer's");
+    let other = world.token_of("sandbox-2").await;
+    assert!(renew(other).await.starts_with("the fresh token is another sandbox's"));
+    world.manual.advance(3000);
+    assert_eq!(renew(world.token().await).await, "renewed");
+    // The first token is over, the second is not.
+    world.manual.advance(3000);
+    assert_eq!(renew(world.token().await).await, "renewed");
+    world.manual.advance(3661);
+    let end = soon("the service's end", seen.recv()).await;
+    assert_eq!(end, Some(Seen::Upgraded(Ended::Rejected(Reason::Expired))));
 }
 
 #[tokio::test]

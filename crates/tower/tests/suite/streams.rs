@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keystile_keyring::Policy;
 use keystile_tower::{Ended, Reason};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -123,20 +123,11 @@ async fn a_connection_that_was_taken_over_is_told_of_the_end() {
     let world = World::begun().await;
     let verifier = world.verifier().await;
     let (addr, mut seen) = serve(verifier.layer()).await;
-    let mut connection = TcpStream::connect(addr).await.unwrap();
-    let bearer = bearer(&world.token().await);
-    let head = format!(
-        "GET /upgrade HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: test\r\nauthorization: {bearer}\r\n\r\n"
-    );
-    connection.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\nhello") {
-        assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0, "it goes on");
-    }
+    let mut connection = upgraded(addr, &world.token().await).await;
     assert_eq!(verifier.open_streams(), 1);
     world.revoke().await;
     let end = soon("the service's end", seen.recv()).await;
     assert_eq!(end, Some(Seen::Upgraded(Ended::Rejected(Reason::RevokedKey))));
-    assert_eq!(soon("the connection's end", connection.read_buf(&mut answer)).await.unwrap(), 0);
+    assert_eq!(soon("the connection's end", connection.read_to_end(&mut Vec::new())).await.unwrap(), 0);
     until("no stream is open", || verifier.open_streams() == 0).await;
 }

@@ -17,7 +17,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use keystile_tower::{Ended, Lease, SandboxId, StreamEnded, VerifyLayer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -125,9 +125,19 @@ fn upgrade(
 ) -> Reply {
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        let mut connection = TokioIo::new(upgrading.await.expect("the client upgrades"));
-        connection.write_all(b"hello").await.unwrap();
-        seen.send(Seen::Upgraded(lease.ended().await)).unwrap();
+        let mut connection = BufReader::new(TokioIo::new(upgrading.await.expect("the client upgrades")));
+        connection.write_all(b"hello\n").await.unwrap();
+        let mut end = std::pin::pin!(lease.ended());
+        loop {
+            let mut token = String::new();
+            tokio::select! {
+                ended = &mut end => break seen.send(Seen::Upgraded(ended)).unwrap(),
+                read = connection.read_line(&mut token) => drop(read.unwrap()),
+            }
+            let renewed = lease.renew_with(token.trim_end().as_bytes()).await;
+            let answer = renewed.map_or_else(|error| error.to_string(), |()| "renewed".to_owned());
+            connection.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+        }
     });
     (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "test")]).into_response()
 }
@@ -204,6 +214,26 @@ pub async fn renew_with(addr: SocketAddr, id: &str, token: &str) -> (StatusCode,
 
 pub async fn text(answer: Open) -> String {
     String::from_utf8(answer.collect().await.expect("a whole body").to_bytes().to_vec()).unwrap()
+}
+
+/// A connection that the service takes over, after its first word.
+pub async fn upgraded(addr: SocketAddr, token: &str) -> BufReader<TcpStream> {
+    let mut connection = BufReader::new(TcpStream::connect(addr).await.unwrap());
+    let head = format!(
+        "GET /upgrade HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: test\r\nauthorization: {}\r\n\r\n",
+        bearer(token)
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    while line(&mut connection).await != "hello" {}
+    connection
+}
+
+/// The next line; empty lines are of no account.
+pub async fn line(connection: &mut BufReader<TcpStream>) -> String {
+    let mut text = String::new();
+    let read = soon("a line", connection.read_line(&mut text)).await.unwrap();
+    assert_ne!(read, 0, "the connection goes on");
+    text.trim_end().to_owned()
 }
 
 /// Waits until the answer breaks off.
