@@ -3,10 +3,10 @@
 use keystile_keyring::manifest::PrivateState;
 use keystile_keyring::plan::{Context, Plan, Planned, Request, Verb, plan};
 use keystile_keyring::{Digest, Manifest, Standing};
-use keystile_store::{Commit, CommitError};
+use keystile_store::{Commit, CommitError, Loaded};
 use keystile_token::{PrivateKeys, digest};
 
-use crate::{Committed, OperateError, Operator, Progress, Ready, committed};
+use crate::{Committed, OperateError, Operator, Outcome, Progress, Ready, committed};
 
 /// What a change was planned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,16 @@ impl Operator {
         };
         self.tell_witness(&plan.next).await?;
         Ok(stored)
+    }
+
+    /// Whoever did it may have been cut off before the witness was told.
+    pub(crate) async fn done_before(
+        &self,
+        loaded: &Loaded,
+        outcome: Outcome,
+    ) -> Result<Outcome, OperateError> {
+        self.tell_witness(&loaded.manifest).await?;
+        Ok(outcome)
     }
 
     pub(crate) async fn tell_witness(&self, manifest: &Manifest) -> Result<(), OperateError> {

@@ -99,8 +99,8 @@ impl Operator {
                 let committed = self.commit(*plan, ready, progress).await?;
                 Ok(Outcome::Committed(Box::new(committed)))
             }
-            Planned::Done(done) => Ok(Outcome::Done(done)),
-            Planned::Nothing(why) => Ok(Outcome::Nothing(why)),
+            Planned::Done(done) => self.done_before(&ready.loaded, Outcome::Done(done)).await,
+            Planned::Nothing(why) => self.done_before(&ready.loaded, Outcome::Nothing(why)).await,
             Planned::Wait { gate, operation } => {
                 Err(OperateError::Held { gate, operation: Box::new(operation) })
             }

@@ -43,8 +43,10 @@ impl Operator {
             self.write(&plan, loaded.private, Follows::StoreAndWitness).await?;
             progress.committed(&plan);
         }
-        self.do_what_is_due(how, progress, &mut did).await?;
-        self.tend(progress, &mut did).await?;
+        let due = self.do_what_is_due(how, progress, &mut did).await;
+        // Also where a rotation must wait for a fleet that does not come.
+        let tended = self.tend(progress, &mut did).await;
+        due.and(tended)?;
         Ok(did)
     }
 

@@ -113,8 +113,12 @@ impl Operator {
                 }
             }
             Planned::Wait { gate, operation } => Ok(Step::Waits { gate, operation: Box::new(operation) }),
-            Planned::Done(done) => Ok(Step::Over(Outcome::Done(done))),
-            Planned::Nothing(why) => Ok(Step::Over(Outcome::Nothing(why))),
+            Planned::Done(done) => {
+                Ok(Step::Over(self.done_before(&ready.loaded, Outcome::Done(done)).await?))
+            }
+            Planned::Nothing(why) => {
+                Ok(Step::Over(self.done_before(&ready.loaded, Outcome::Nothing(why)).await?))
+            }
         }
     }
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use common::{NO_WAIT, START, World, first, policy, request, rotate};
 use keystile_keyring::KeyState;
 use keystile_keyring::plan::{Mode, PolicyChange, Verb};
-use keystile_operator::{OperateError, Reconcile, Silent};
-use keystile_store::{DirectoryStore, Store};
+use keystile_operator::{OperateError, Outcome, Reconcile, Silent};
+use keystile_store::{DirectoryStore, MemoryStore, Store};
 use keystile_system::Clock;
-use keystile_testkit::ManualClock;
+use keystile_testkit::{Fault, FaultyStore, ManualClock};
 
 fn how() -> Reconcile {
     Reconcile { actor: "test".to_owned(), rotation: NO_WAIT, accept: None }
@@ -142,4 +142,45 @@ async fn a_lost_private_key_is_marked_destroyed_and_another_signs() {
     world.operator.reconcile(&how(), &mut Silent).await.expect("repaired");
     assert_eq!(world.active().await, old, "the other private key signs");
     assert!(world.store.load().await.is_ok(), "a gateway starts");
+}
+
+/// A rotation that nobody can go on with is no reason to leave the witness behind.
+#[tokio::test]
+async fn the_witness_is_told_also_where_a_rotation_cannot_go_on() {
+    let clock = ManualClock::at(START);
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let store = Arc::new(FaultyStore::new(memory));
+    let world = World::on(clock, store.clone());
+    world.operator.begin(&first(), &mut Silent).await.expect("an empty place takes a keyring");
+    store.fail(Fault::WitnessFails);
+    let error = world.apply(Verb::Prepare { no_rollback: false }, None).await.expect_err("half done");
+    assert!(matches!(error, OperateError::Witness { generation: 2, .. }), "{error}");
+    store.heal();
+    let error = world.operator.reconcile(&how(), &mut Silent).await.expect_err("nobody reports");
+    assert!(error.to_string().contains("no live replica reports"), "{error}");
+    assert_eq!(world.store.witness().await.expect("readable"), Some(world.manifest().await));
+}
+
+/// A change that was cut off before its witness knew is finished by the same command, which changes nothing more.
+#[tokio::test]
+async fn a_verb_run_again_tells_the_witness_what_the_first_run_could_not() {
+    let clock = ManualClock::at(START);
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let store = Arc::new(FaultyStore::new(memory));
+    let world = World::on(clock, store.clone());
+    world.operator.begin(&first(), &mut Silent).await.expect("an empty place takes a keyring");
+    let emergency = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
+    let revoke = Verb::Revoke { kid: world.active().await, descendants: false };
+    for (verb, generation) in [(emergency, 2), (revoke, 3)] {
+        let request = request(verb, Some("a test"), Some(&format!("request-{generation}")));
+        store.fail(Fault::WitnessFails);
+        let error = world.operator.apply(&request, &mut Silent).await.expect_err("half done");
+        assert!(matches!(error, OperateError::Witness { .. }), "{error}");
+        store.heal();
+        let again = world.operator.apply(&request, &mut Silent).await.expect("done before");
+        assert!(!matches!(again, Outcome::Committed(_)), "{again:?}");
+        let manifest = world.manifest().await;
+        assert_eq!(manifest.generation, generation);
+        assert_eq!(world.store.witness().await.expect("readable"), Some(manifest));
+    }
 }
