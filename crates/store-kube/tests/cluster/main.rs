@@ -6,7 +6,9 @@
 
 mod changes;
 mod common;
+mod faults;
 mod outages;
+mod proxy;
 mod reports;
 mod rights;
 
