@@ -23,6 +23,16 @@ pub enum RehearsalError {
         /// What may be.
         expected: String,
     },
+    /// Clocks further apart than the policy allows.
+    #[error(
+        "the clocks would be {found} s apart, and nothing is promised beyond max_skew, {most} s in this run"
+    )]
+    Skew {
+        /// How far, in seconds.
+        found: u64,
+        /// The scaled policy's `max_skew`.
+        most: u64,
+    },
     /// The script cannot be played.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -117,7 +127,7 @@ impl RehearsalError {
 
     /// Whether what was asked for cannot be understood or done, rather than that it went wrong.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Option { .. } | Self::Script(_) | Self::Policy(_))
+        matches!(self, Self::Option { .. } | Self::Skew { .. } | Self::Script(_) | Self::Policy(_))
     }
 
     pub(crate) fn gateways(found: usize) -> Self {

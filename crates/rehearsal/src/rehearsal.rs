@@ -25,8 +25,6 @@ use crate::view::View;
 const MOST_SUPERVISORS: usize = 10_000;
 /// The longest life of a token that is rehearsed, in seconds.
 const LONGEST_TTL: u64 = 600;
-/// The most seconds that clocks are put apart.
-const MOST_SKEW: u64 = 3600;
 /// How long the load goes on after the last step of a script that does not say.
 const REST: Duration = Duration::from_secs(8);
 
@@ -41,7 +39,8 @@ pub struct Options {
     pub policy: Policy,
     /// Lifetime of a token in the rehearsal, in seconds.
     pub ttl: Option<u64>,
-    /// How far to put the gateways' clocks apart, in seconds.
+    /// How far to put the gateways' clocks apart, in seconds: at most the scaled policy's `max_skew`, because
+    /// beyond it nothing is promised.
     pub skew: u64,
     /// Makes choices repeatable.
     pub seed: u64,
@@ -89,14 +88,17 @@ impl Options {
         within("gateways", self.gateways as u64, 1, MOST_REPLICAS as u64)?;
         within("supervisors", self.supervisors as u64, 1, MOST_SUPERVISORS as u64)?;
         within("ttl", self.ttl.unwrap_or_default(), 0, LONGEST_TTL)?;
-        within("skew", self.skew, 0, MOST_SKEW)?;
         let policy = scaled_policy(&self.policy, self.ttl);
         policy.check()?;
+        if self.skew > policy.max_skew {
+            return Err(RehearsalError::Skew { found: self.skew, most: policy.max_skew });
+        }
         let mut script = self.script.clone().unwrap_or_else(|| usual(&policy, self.gateways));
         for fault in &self.faults {
             script = with_fault(script, fault, self.gateways)?;
         }
         script.check_replicas(self.gateways)?;
+        script.check_end()?;
         Ok(Settings {
             gateways: self.gateways,
             supervisors: self.supervisors,
@@ -155,4 +157,38 @@ async fn run(
     };
     let (record, ()) = tokio::join!(recorder::record(record, received, view), script);
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(options: &Options) -> String {
+        let error = options.settle().expect_err("no rehearsal");
+        assert!(error.is_usage());
+        error.to_string()
+    }
+
+    #[test]
+    fn clocks_further_apart_than_the_runs_max_skew_are_refused() {
+        let skewed = |skew, ttl| Options { ttl, skew, ..Options::default() };
+        assert_eq!(
+            wrong(&skewed(2, None)),
+            "the clocks would be 2 s apart, and nothing is promised beyond max_skew, 1 s in this run"
+        );
+        assert_eq!(skewed(1, None).settle().expect("within").skew, 1);
+        // 30 s of tokens that live an hour.
+        assert_eq!(skewed(2, Some(240)).settle().expect("within").policy.max_skew, 2);
+    }
+
+    #[test]
+    fn a_fault_after_the_end_is_refused() {
+        let script = crate::script::parse("at 2s end").expect("a script");
+        let faults = vec!["at 3s freeze gateway-1 for 1s".to_owned()];
+        assert_eq!(
+            wrong(&Options { script: Some(script), faults, ..Options::default() }),
+            "the step \"at 3s freeze gateway-1 for 1s\" comes after the end; expected it by then, or a later end \
+             than \"at 2s end\""
+        );
+    }
 }

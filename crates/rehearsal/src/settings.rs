@@ -77,11 +77,6 @@ impl Settings {
         (0..self.gateways).map(shift).collect()
     }
 
-    /// Whether the clocks are further apart than the policy allows.
-    pub fn skewed_beyond_policy(&self) -> bool {
-        self.skew > self.policy.max_skew
-    }
-
     /// The replicas' names.
     pub fn replicas(&self) -> impl Iterator<Item = ReplicaName> + use<> {
         (0..self.gateways).map(ReplicaName::of_index)

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     ttl: Option<u64>,
 
-    /// Put the gateways' clocks so far apart
+    /// Put the gateways' clocks so far apart: at most the run's max_skew, which is scaled to 1s by default
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = "0s")]
     skew: u64,
 
@@ -171,7 +171,14 @@ fn means(app: &App, place: &Place) -> Result<Means, Failure> {
 }
 
 fn failure(error: &RehearsalError) -> Failure {
-    Failure::of(if error.is_usage() { Exit::Usage } else { Exit::Other }, error)
+    let failure = Failure::of(if error.is_usage() { Exit::Usage } else { Exit::Other }, error);
+    match error {
+        RehearsalError::Skew { most, .. } => failure.expected(format!("--skew {most}s at most")).remedy(
+            "rehearse a smaller skew, or give a longer --ttl or a policy with a larger max_skew: it is scaled with \
+             the tokens' lifetime, to whole seconds",
+        ),
+        _ => failure,
+    }
 }
 
 async fn options(app: &App, args: &Args) -> Result<Options, Failure> {

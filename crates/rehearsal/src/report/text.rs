@@ -99,13 +99,5 @@ fn why_not(rehearsed: &Rehearsed, ink: Ink) -> String {
         let who = who.collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "    {:.3} s {who}: {}", mistake.at.seconds(), mistake.what);
     }
-    let settings = &rehearsed.record.settings;
-    if settings.skewed_beyond_policy() {
-        let (skew, most) = (settings.skew, settings.policy.max_skew);
-        let _ = writeln!(
-            text,
-            "  note: clocks were {skew} s apart, max_skew is {most} s: there no promise holds"
-        );
-    }
     text
 }

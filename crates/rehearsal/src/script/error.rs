@@ -13,6 +13,23 @@ pub enum ScriptError {
         /// What may stand there.
         expected: String,
     },
+    /// Nothing would happen.
+    #[error("the script is empty; expected at least one step, as in: at 4s rotate")]
+    Empty,
+    /// A step that would never be played.
+    #[error("the step {step:?} comes after the end; expected it by then, or a later end than {end:?}")]
+    AfterEnd {
+        /// The step.
+        step: String,
+        /// The end.
+        end: String,
+    },
+    /// Two ends.
+    #[error("script line {line}: found a second end; expected one")]
+    SecondEnd {
+        /// The line, from 1.
+        line: usize,
+    },
     /// A script of unreasonable size.
     #[error("the script has {found} {what}; expected at most {most}")]
     TooLarge {

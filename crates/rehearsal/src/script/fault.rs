@@ -66,6 +66,18 @@ impl Script {
         self.end = self.end.map(|end| end + by);
     }
 
+    /// Whether every step is played before the load ends.
+    pub fn check_end(&self) -> Result<(), ScriptError> {
+        let late = |end: Duration| self.steps.iter().find(|step| step.at > end).map(|step| (step, end));
+        match self.end.and_then(late) {
+            Some((step, end)) => {
+                let end = format!("at {} end", super::Instant(end));
+                Err(ScriptError::AfterEnd { step: step.to_string(), end })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether every replica that it names runs.
     pub fn check_replicas(&self, gateways: usize) -> Result<(), ScriptError> {
         let named = self.steps.iter().filter_map(|step| match &step.action {

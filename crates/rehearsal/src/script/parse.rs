@@ -31,13 +31,18 @@ pub fn parse(text: &str) -> Result<Script, ScriptError> {
         }
         match Line::new(index + 1, line).step()? {
             Parsed::Step(step) => script.steps.push(step),
+            Parsed::End(_) if script.end.is_some() => return Err(ScriptError::SecondEnd { line: index + 1 }),
             Parsed::End(at) => script.end = Some(at),
         }
+    }
+    if script.steps.is_empty() && script.end.is_none() {
+        return Err(ScriptError::Empty);
     }
     if script.steps.len() > MOST_STEPS {
         return Err(ScriptError::TooLarge { what: "steps", found: script.steps.len(), most: MOST_STEPS });
     }
     script.sort();
+    script.check_end()?;
     Ok(script)
 }
 

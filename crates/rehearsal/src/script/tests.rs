@@ -40,7 +40,26 @@ fn a_script_is_written_as_it_is_read() {
 fn comments_blanks_and_order_do_not_matter() {
     let text = "# two steps\n\n  at 2.5s   rollback # back\nat 1s rotate\r\n";
     assert_eq!(parse(text).expect("a script").to_string(), "at 1s rotate\nat 2500ms rollback\n");
-    assert_eq!(parse("").expect("an empty script"), Script::default());
+}
+
+#[test]
+fn a_script_in_which_nothing_happens_is_refused() {
+    for empty in ["", "\n \n", "# nothing yet\n"] {
+        assert_eq!(wrong(empty), "the script is empty; expected at least one step, as in: at 4s rotate");
+    }
+    parse("at 2s end").expect("load alone is a rehearsal");
+}
+
+#[test]
+fn steps_after_the_end_are_refused() {
+    let late = "comes after the end; expected it by then, or a later end than \"at 6s end\"";
+    assert_eq!(
+        wrong("at 4s rotate\nat 6s end\nat 6001ms rollback"),
+        format!("the step \"at 6001ms rollback\" {late}")
+    );
+    assert_eq!(wrong("at 6s end\nat 7s rotate"), format!("the step \"at 7s rotate\" {late}"));
+    assert_eq!(wrong("at 4s end\nat 6s end"), "script line 2: found a second end; expected one");
+    parse("at 6s end\nat 6s rotate").expect("with the end");
 }
 
 #[test]
