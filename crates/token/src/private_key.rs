@@ -8,6 +8,7 @@ use keystile_keyring::PublicKey;
 use keystile_system::{Entropy, EntropyError};
 use zeroize::Zeroizing;
 
+use crate::pem;
 use crate::secret::PrivatePem;
 use crate::signer::PairSigner;
 
@@ -88,7 +89,7 @@ impl PrivateKey {
             return Err(KeyError::TooLarge { found: pem.len() });
         }
         let mut buffer = Zeroizing::new(vec![0; pem.len()]);
-        let (label, der) = pem_rfc7468::decode(pem.trim_ascii_end(), &mut buffer)
+        let (label, der) = pem::decode(pem.trim_ascii_end(), &mut buffer)
             .map_err(|why| KeyError::NotPem { what: "private key", why })?;
         if label != LABEL {
             return Err(KeyError::label(label, LABEL));

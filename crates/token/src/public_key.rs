@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keystile_keyring::PublicKey;
 
+use crate::pem;
 use crate::private_key::{KeyError, PEM_BYTES};
 
 /// Everything of an Ed25519 `SubjectPublicKeyInfo` before the 32 bytes of the key.
@@ -31,7 +32,8 @@ pub fn public_key_from_pem(pem: &[u8]) -> Result<PublicKey, KeyError> {
     if pem.len() > PEM_BYTES {
         return Err(KeyError::TooLarge { found: pem.len() });
     }
-    let (label, der) = pem_rfc7468::decode_vec(first_block(pem).trim_ascii_end())
+    let mut buffer = vec![0; pem.len()];
+    let (label, der) = pem::decode(first_block(pem).trim_ascii_end(), &mut buffer)
         .map_err(|why| KeyError::NotPem { what: "public key", why })?;
     if label != LABEL {
         return Err(KeyError::label(label, LABEL));

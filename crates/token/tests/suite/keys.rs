@@ -72,6 +72,29 @@ fn version_2_with_attributes_is_read() {
 }
 
 #[test]
+fn lines_may_have_another_width_than_64() {
+    let openshell = openshell();
+    let wrapped = |label: &str, pem_text: &str, width: usize, end: &str| {
+        let body: String = pem_text.lines().filter(|line| !line.starts_with('-')).collect();
+        let lines = body.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap());
+        let lines: String = lines.flat_map(|line| [line, end]).collect();
+        format!("-----BEGIN {label}-----{end}{lines}-----END {label}-----{end}")
+    };
+    let expected = PrivateKey::from_pem(openshell.private_pem.as_bytes()).unwrap().public_key();
+    let public = public_key_to_pem(&expected);
+    for (width, end) in [(76, "\n"), (76, "\r\n"), (60, "\n"), (4, "\n"), (4000, "\n")] {
+        let private = wrapped("PRIVATE KEY", &openshell.private_pem, width, end);
+        let key = PrivateKey::from_pem(private.as_bytes()).unwrap_or_else(|error| panic!("{width}: {error}"));
+        assert_eq!(key.public_key(), expected);
+        let read = public_key_from_pem(wrapped("PUBLIC KEY", &public, width, end).as_bytes());
+        assert_eq!(read.unwrap_or_else(|error| panic!("{width}: {error}")), expected);
+    }
+    // All lines but the last are of one width.
+    let ragged = wrapped("PRIVATE KEY", &openshell.private_pem, 76, "\n").replacen('M', "M\n", 1);
+    assert!(matches!(refused(&ragged), KeyError::NotPem { .. }));
+}
+
+#[test]
 fn version_2_with_the_public_key_of_another_is_refused() {
     let mut der = der(&openshell().private_pem);
     let length = der.len();
