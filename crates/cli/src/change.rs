@@ -207,11 +207,12 @@ pub(crate) async fn manifest(app: &App) -> Result<Manifest, Failure> {
 pub(crate) fn failure(error: &OperateError, app: &App) -> Failure {
     match error {
         OperateError::Refused(refusal) => refusal.clone().into(),
-        OperateError::Held { gate, operation } => Failure::refused(
+        OperateError::Held { gate, operation, generation } => Failure::refused(
             code(gate),
             format!("{} is in flight: {}", operation.id, gate_in_words(gate, &app.when())),
         )
-        .remedy("go on: keystile rotate; or drop its key: keystile rollback"),
+        .remedy("go on: keystile rotate; or drop its key: keystile rollback")
+        .at(*generation),
         other => Failure::of(exit(other), other),
     }
 }

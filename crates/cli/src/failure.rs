@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use keystile_keyring::{Code, Refusal};
+use keystile_store::LoadError;
 use serde::Serialize;
 
 use crate::console::harmless_lines;
@@ -18,8 +19,9 @@ pub(crate) struct Failure {
     exit: Exit,
     code: Option<&'static str>,
     found: String,
-    expected: Option<String>,
-    remedy: Option<String>,
+    expected: Option<Box<str>>,
+    remedy: Option<Box<str>>,
+    generation: Option<u64>,
     causes: Vec<String>,
 }
 
@@ -33,6 +35,9 @@ struct FailureDocument<'a> {
     /// The stable code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+    /// The generation in which a rotation that was held up stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
     /// What was found.
     found: &'a str,
     /// What was expected.
@@ -48,7 +53,8 @@ struct FailureDocument<'a> {
 impl Failure {
     /// A failure that ends the process with `exit`, and what was found.
     pub(crate) fn new(exit: Exit, found: impl Into<String>) -> Self {
-        Self { exit, code: None, found: found.into(), expected: None, remedy: None, causes: Vec::new() }
+        let (code, expected, remedy, generation, causes) = (None, None, None, None, Vec::new());
+        Self { exit, code, found: found.into(), expected, remedy, generation, causes }
     }
 
     /// A mistake in the command line.
@@ -73,25 +79,43 @@ impl Failure {
 
     /// An error of a library, with its chain of sources.
     pub(crate) fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
-        Self::new(exit, error.to_string()).because(error.source())
+        let (found, remedy) = parts(error);
+        let mut failure =
+            Self { remedy: remedy.map(Into::into), ..Self::new(exit, found) }.because(error.source());
+        if exit == Exit::Unreachable && failure.remedy.is_none() {
+            failure.remedy = Some(
+                "mend what is named, then run the command again; keystile doctor looks at the store".into(),
+            );
+        }
+        failure
     }
 
     /// What was expected instead.
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(expected.into().into());
         self
     }
 
     /// What to do.
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(remedy.into().into());
         self
     }
 
     /// Adds `error` and its sources as causes.
     pub(crate) fn because(mut self, error: Option<&(dyn Error + 'static)>) -> Self {
         let chain = std::iter::successors(error, |error: &&(dyn Error + 'static)| (*error).source());
-        self.causes.extend(chain.map(ToString::to_string).take(16));
+        for error in chain.take(16) {
+            let (cause, remedy) = parts(error);
+            self.causes.push(cause);
+            self.remedy = self.remedy.or(remedy.map(Into::into));
+        }
+        self
+    }
+
+    /// The generation in which what was refused stands.
+    pub(crate) fn at(mut self, generation: u64) -> Self {
+        self.generation = Some(generation);
         self
     }
 
@@ -106,9 +130,9 @@ impl Failure {
             Some(code) => format!("refused [{code}]: {}\n", harmless_lines(&self.found, INDENT)),
             None => format!("error: {}\n", harmless_lines(&self.found, INDENT)),
         };
-        let causes = self.causes.iter().map(|cause| ("because", cause));
-        let expected = self.expected.iter().map(|expected| ("expected", expected));
-        let remedy = self.remedy.iter().map(|remedy| ("do", remedy));
+        let causes = self.causes.iter().map(|cause| ("because", cause.as_str()));
+        let expected = self.expected.iter().map(|expected| ("expected", expected.as_ref()));
+        let remedy = self.remedy.iter().map(|remedy| ("do", remedy.as_ref()));
         for (label, line) in causes.chain(expected).chain(remedy) {
             let _ = writeln!(text, "  {label}: {}", harmless_lines(line, INDENT));
         }
@@ -121,6 +145,7 @@ impl Failure {
             schema: "keystile/error/v1",
             exit: self.exit.code(),
             code: self.code,
+            generation: self.generation,
             found: &self.found,
             expected: self.expected.as_deref(),
             remedy: self.remedy.as_deref(),
@@ -128,6 +153,11 @@ impl Failure {
         };
         serde_json::to_string_pretty(&document).map_or_else(|error| error.to_string(), |json| json + "\n")
     }
+}
+
+/// What an error found, and what it says to do.
+fn parts(error: &(dyn Error + 'static)) -> (String, Option<String>) {
+    error.downcast_ref().map_or_else(|| (error.to_string(), None), LoadError::in_parts)
 }
 
 impl From<Refusal> for Failure {

@@ -60,7 +60,13 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> std::io::Result<(
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Other, format!("cannot read {}", path.display())).because(Some(error))
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Failure::new(Exit::Other, format!("there is no file {}", path.display()))
+            .expected("the name of a file that exists");
+    }
+    Failure::new(Exit::Other, format!("cannot read {}", path.display()))
+        .because(Some(error))
+        .expected("a file that can be read")
 }
 
 #[cfg(test)]

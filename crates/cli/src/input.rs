@@ -15,13 +15,22 @@ const TOKEN_BYTES: u64 = 16 * 1024;
 pub(crate) fn token(app: &App, given: &str) -> Result<Vec<u8>, Failure> {
     let token = named(app, given, TOKEN_BYTES)?;
     // Three parts, whatever is in them: anything else is a file's name that was mistyped.
-    let is_argument = token == given.trim().as_bytes() && given != "-";
-    if is_argument && given.matches('.').count() != 2 {
-        let shown: String = given.chars().take(64).collect();
-        return Err(Failure::usage(format!("there is no file {shown:?}, and it is no token"))
+    if is_itself(given) && given.matches('.').count() != 2 {
+        return Err(no_file(given, "a token")
             .expected("a token, the name of a file that holds one, or - for standard input"));
     }
     Ok(token)
+}
+
+/// There is no file of this name, nor is it the thing itself.
+pub(crate) fn no_file(given: &str, what: &str) -> Failure {
+    let shown: String = given.chars().take(64).collect();
+    Failure::usage(format!("there is no file {shown:?}, and that is not {what} either"))
+}
+
+/// Whether `given` is taken for the thing itself: see [`named`].
+pub(crate) fn is_itself(given: &str) -> bool {
+    given != "-" && !given.contains('/') && !Path::new(given).is_file()
 }
 
 /// What `given` names, less the space around it: `-` is standard input, the name of a file is the file, and so
@@ -30,8 +39,8 @@ pub(crate) fn named(app: &App, given: &str, most: u64) -> Result<Vec<u8>, Failur
     let path = Path::new(given);
     let bytes = match given {
         "-" => stdin(app, most)?,
-        _ if given.contains('/') || path.is_file() => files::read(path, most)?,
-        itself => itself.as_bytes().to_vec(),
+        itself if is_itself(itself) => itself.as_bytes().to_vec(),
+        _ => files::read(path, most)?,
     };
     Ok(bytes.trim_ascii().to_vec())
 }

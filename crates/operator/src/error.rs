@@ -19,6 +19,8 @@ pub enum OperateError {
         gate: Gate,
         /// The rotation.
         operation: Box<Operation>,
+        /// The generation in which it stands.
+        generation: u64,
     },
     /// Somebody else changed the keyring first.
     #[error("{}", conflict(.found.as_ref(), .by.as_ref()))]

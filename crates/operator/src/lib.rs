@@ -94,6 +94,7 @@ impl Operator {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, OperateError> {
         let ready = self.read(request.verb.may_take_a_key()).await?;
+        let generation = ready.loaded.manifest.generation;
         match self.plan(&ready, request)? {
             Planned::Change(plan) => {
                 let committed = self.commit(*plan, ready, progress).await?;
@@ -102,7 +103,7 @@ impl Operator {
             Planned::Done(done) => self.done_before(&ready.loaded, Outcome::Done(done)).await,
             Planned::Nothing(why) => self.done_before(&ready.loaded, Outcome::Nothing(why)).await,
             Planned::Wait { gate, operation } => {
-                Err(OperateError::Held { gate, operation: Box::new(operation) })
+                Err(OperateError::Held { gate, operation: Box::new(operation), generation })
             }
         }
     }

@@ -35,6 +35,8 @@ enum Step {
         gate: Gate,
         /// The rotation.
         operation: Box<Operation>,
+        /// The generation in which it stands.
+        generation: u64,
     },
     /// There is nothing more to do.
     Over(Outcome),
@@ -68,14 +70,14 @@ impl Operator {
                 Ok(Step::Over(outcome)) => return Ok(outcome),
                 Ok(Step::Taken) => answered = Some(now),
                 // A fleet may be away for a moment; one that nobody saw in this run may be for ever.
-                Ok(Step::Waits { gate: Gate::Unattended, operation }) if answered.is_none() => {
+                Ok(Step::Waits { gate: Gate::Unattended, operation, .. }) if answered.is_none() => {
                     return Err(nobody_reports(&operation.to_kid).into());
                 }
-                Ok(Step::Waits { gate, operation }) => {
+                Ok(Step::Waits { gate, operation, generation }) => {
                     answered = Some(now);
                     progress.waiting(&operation, &gate, self.clock.now());
                     if impatient(now.saturating_sub(began)) {
-                        return Err(OperateError::Held { gate, operation });
+                        return Err(OperateError::Held { gate, operation, generation });
                     }
                     tokio::time::sleep(self.store.pace()).await;
                 }
@@ -97,6 +99,7 @@ impl Operator {
     /// What is due now, if anything is.
     async fn step(&self, request: &Request, progress: &mut dyn Progress) -> Result<Step, OperateError> {
         let ready = self.read(true).await?;
+        let generation = ready.loaded.manifest.generation;
         match self.plan(&ready, request)? {
             Planned::Change(plan) => {
                 let signs = plan.next.operation.is_none();
@@ -112,7 +115,9 @@ impl Operator {
                     Ok(_) => Ok(Step::Taken),
                 }
             }
-            Planned::Wait { gate, operation } => Ok(Step::Waits { gate, operation: Box::new(operation) }),
+            Planned::Wait { gate, operation } => {
+                Ok(Step::Waits { gate, operation: Box::new(operation), generation })
+            }
             Planned::Done(done) => {
                 Ok(Step::Over(self.done_before(&ready.loaded, Outcome::Done(done)).await?))
             }

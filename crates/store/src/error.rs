@@ -176,6 +176,34 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// What was found, and what to do about it, for whoever tells them apart. Together they are the error's text.
+    pub fn in_parts(&self) -> (String, Option<String>) {
+        let text = self.to_string();
+        // A name may hold anything: what to do comes after it.
+        let name = match self {
+            Self::Missing { place, found } => format!("{place}: {found}"),
+            Self::NotAdopted { place }
+            | Self::Garbage { place, .. }
+            | Self::OtherVersion { place, .. }
+            | Self::KeyMissing { place, .. }
+            | Self::KeyGarbage { place, .. }
+            | Self::KeyMismatch { place, .. }
+            | Self::Torn { place, .. } => place.clone(),
+            Self::KeyFileMode { path, .. }
+            | Self::DirectoryMode { path, .. }
+            | Self::DirectoryShared { path, .. } => path.display().to_string(),
+            Self::Unreadable(_) | Self::TooLarge { .. } | Self::KidGarbage { .. } => String::new(),
+        };
+        let after = text.find(&name).filter(|_| !name.is_empty()).map(|at| at + name.len());
+        let split = after.and_then(|after| Some(after + text.get(after..)?.find("; ")?));
+        match split.and_then(|at| Some((text.get(..at)?, text.get(at + 2..)?))) {
+            Some((found, remedy)) => (found.to_owned(), Some(remedy.to_owned())),
+            None => (text, None),
+        }
+    }
+}
+
 /// Why a change was not committed, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {

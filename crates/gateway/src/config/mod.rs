@@ -17,7 +17,7 @@ use std::time::Duration;
 use keystile_keyring::ReplicaId;
 
 pub use error::ConfigError;
-pub use print::Loaded;
+pub use print::{Loaded, SettingDocument};
 pub use settings::{SETTINGS, Setting};
 pub use source::{Origin, Sources};
 pub use value::{ByteCount, Kind};

@@ -82,9 +82,23 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let report = if path.is_dir() {
         Report::Directory(directory(app, path).await?)
     } else {
-        document(&input::named(app, &args.what, MOST_BYTES)?)?
+        let bytes = input::named(app, &args.what, MOST_BYTES)?;
+        document(&bytes)
+            .map_err(|failure| if input::is_itself(&args.what) { nothing(&args.what) } else { failure })?
     };
     app.answer("keystile/inspect/v1", &report, || text(app, &report))
+}
+
+/// What may be read.
+const EXPECTED: &str = "a token, a PEM key, a manifest, or a directory of keys";
+
+/// A name that was mistyped. What may have been meant as a token is not shown.
+fn nothing(what: &str) -> Failure {
+    let failure = match what.matches('.').count() {
+        2 => Failure::usage("there is no file of that name, and it is not a token either"),
+        _ => input::no_file(what, "a token"),
+    };
+    failure.expected(EXPECTED)
 }
 
 fn document(bytes: &[u8]) -> Result<Report, Failure> {
@@ -104,8 +118,7 @@ fn document(bytes: &[u8]) -> Result<Report, Failure> {
         return Ok(Report::Key(KeyParts::of(key, false)));
     }
     let parts = keystile_token::inspect(bytes).map_err(|reason| {
-        Failure::new(Exit::Other, format!("it is not a token: {reason}"))
-            .expected("a token, a PEM key, a manifest, or a directory of keys")
+        Failure::new(Exit::Other, format!("it is not a token: {reason}")).expected(EXPECTED)
     })?;
     Ok(Report::Token(parts.into()))
 }

@@ -2,9 +2,10 @@
 
 mod flags;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use keystile_gateway::config::{Config, ConfigError, Loaded, Sources};
+use keystile_gateway::config::{Config, ConfigError, Loaded, SettingDocument, Sources};
 use keystile_gateway::{Gateway, StartError};
 use keystile_keyring::{GatewayId, Policy, ReplicaId};
 use keystile_kubernetes::{Access, Api};
@@ -37,11 +38,19 @@ struct Report<'a> {
     admin_url: String,
 }
 
+/// The settings. Schema `keystile/config/v1`.
+#[derive(Debug, Serialize)]
+struct ConfigReport {
+    /// By their names.
+    settings: BTreeMap<&'static str, SettingDocument>,
+}
+
 /// Serves until it is told to stop.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let loaded = load(app, args)?;
     if args.print_config {
-        return app.print(&loaded.print());
+        let report = ConfigReport { settings: loaded.document() };
+        return app.answer("keystile/config/v1", &report, || loaded.print());
     }
     let config = loaded.config;
     (app.world.logs)(logs::of_gateway(&config, app.global.verbose));

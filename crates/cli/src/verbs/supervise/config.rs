@@ -3,7 +3,9 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use keystile_supervisor::{Config, Endpoint, Identity, Output, Source, Timing, Tls, Token};
+use keystile_supervisor::{
+    Config, ConfigError, Endpoint, EndpointError, Identity, Output, Source, Timing, Tls, Token,
+};
 
 use super::Args;
 use crate::app::App;
@@ -30,7 +32,33 @@ pub(super) fn of(app: &App, args: &Args, private: Option<&Path>) -> Result<Confi
 
 fn endpoint(url: &str) -> Result<Endpoint, Failure> {
     Endpoint::url(url)
-        .map_err(|error| Failure::usage(format!("the gateway {url:?} cannot be used")).because(Some(&error)))
+        .map_err(|error| Failure::usage(format!("--gateway {url:?} cannot be used")).because(Some(&error)))
+}
+
+/// What a configuration lacks, by the flags that give it.
+pub(super) fn failure(error: &ConfigError) -> Failure {
+    let usage = |found: &str, expected: &str| Failure::usage(found).expected(expected);
+    match error {
+        ConfigError::NoSource => usage(
+            "no source of a first token is named",
+            "--token-file, --client-certificate, --service-account-token, or one of the OPENSHELL_ variables",
+        ),
+        ConfigError::NoIdentity => usage(
+            "--client-certificate is given without a certificate",
+            "--tls-cert and --tls-key, and --tls-ca for the gateway's",
+        ),
+        ConfigError::Endpoint { endpoint, source } => {
+            let failure =
+                Failure::usage(format!("--gateway {endpoint} cannot be used")).because(Some(source));
+            match source {
+                EndpointError::Plaintext => failure.expected(
+                    "an https:// URL with --tls-ca; or, if nobody can listen on the way, --allow-plaintext",
+                ),
+                _ => failure.expected("http://HOST:PORT, or https://HOST:PORT with --tls-ca"),
+            }
+        }
+        other => Failure::of(Exit::Usage, other),
+    }
 }
 
 /// Flags first, then the variables in the order in which OpenShell looks at them.

@@ -77,8 +77,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let config = config::of(app, args, private.as_deref())?;
     let (clock, entropy) = (Arc::clone(&app.world.clock), Arc::clone(&app.world.entropy));
     let stop = signals::stop();
-    let supervisor =
-        Supervisor::start(config, clock, entropy).map_err(|error| Failure::of(Exit::Usage, &error))?;
+    let supervisor = Supervisor::start(config, clock, entropy).map_err(|error| config::failure(&error))?;
     let done = tokio::select! {
         done = attend(args, &supervisor, stop) => done,
         never = watch::tell(app, &supervisor) => never,
