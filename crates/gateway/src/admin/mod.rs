@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::http::{Told, health_routes};
 use crate::report::{Census, Identity};
+use crate::tls::Tls;
 use keystile_replica::{Replica, Viewer};
 
 pub use status::{KeyStatus, NextEvent, Status};
@@ -27,6 +28,7 @@ pub(crate) struct Admin {
     pub(crate) census: Arc<Census>,
     pub(crate) identity: Identity,
     pub(crate) registry: Registry,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) store: String,
 }
 

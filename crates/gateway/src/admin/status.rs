@@ -86,6 +86,7 @@ impl Status {
         let (held, moment) = (admin.replica.held(), admin.replica.moment());
         let manifest = held.keyring.manifest();
         let readiness = admin.replica.readiness(&held, moment, Viewer::Operators);
+        let tls = admin.tls.as_ref().and_then(|tls| tls.problem());
         Self {
             replica: admin.identity.replica.to_string(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
@@ -97,7 +98,7 @@ impl Status {
             digest: held.digest().to_string(),
             ready: readiness.ready,
             mints: readiness.mints,
-            problems: readiness.problems,
+            problems: readiness.problems.into_iter().chain(tls).collect(),
             confirmed_at: held.confirmed.at,
             confirmed_seconds_ago: readiness.confirmed_seconds_ago,
             freshness: match held.freshness {

@@ -93,7 +93,7 @@ impl<L: Listener> Gateway<L> {
         let first = start::load(&reader, &identity).await?;
         let (parts, registry, sightings) = Parts::around(first, clock, &config);
         let (public, health) = parts.public(&config, entropy, services, cluster)?;
-        let admin = parts.admin(identity.clone(), registry, store.as_ref());
+        let admin = parts.admin(identity.clone(), registry, tls.clone(), store.as_ref());
         let reporter = parts.reporter(&config, identity, store);
         reporter.report().await;
         Ok(Self {

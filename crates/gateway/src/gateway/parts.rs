@@ -83,9 +83,15 @@ impl Parts {
     }
 
     /// What operators reach.
-    pub(super) fn admin(&self, identity: Identity, registry: Registry, store: &dyn Store) -> Router {
+    pub(super) fn admin(
+        &self,
+        identity: Identity,
+        registry: Registry,
+        tls: Option<Arc<Tls>>,
+        store: &dyn Store,
+    ) -> Router {
         let (replica, census) = (Arc::clone(&self.replica), Arc::clone(&self.census));
-        Admin { replica, census, identity, registry, store: store.describe() }.routes()
+        Admin { replica, census, identity, registry, tls, store: store.describe() }.routes()
     }
 
     /// What the store is told.

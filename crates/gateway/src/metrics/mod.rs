@@ -114,6 +114,8 @@ metrics! {
         tls_reloads: Counter,
         /// Changed TLS files that could not be used
         tls_reload_failures: Counter,
+        /// 1 while the TLS files as they are now are not in force, because they cannot be used
+        tls_stale: Gauge,
         /// Generations that were loaded after the first
         reloads: Counter,
         /// Reads of the store that requests asked for

@@ -7,7 +7,7 @@ mod watch;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
 
 use crate::config::{ClientCertificates, Config};
@@ -46,6 +46,8 @@ pub(crate) struct Tls {
     files: TlsFiles,
     opened: files::Fingerprint,
     current: ArcSwap<ServerConfig>,
+    /// Why the files as they are now are not in force, if they are not.
+    trouble: ArcSwapOption<String>,
 }
 
 impl Tls {
@@ -54,7 +56,14 @@ impl Tls {
         let contents = files::Contents::read(&files)?;
         let config = contents.server_config(files.client_certificates)?;
         let opened = contents.fingerprint();
-        Ok(Self { files, opened, current: ArcSwap::from_pointee(config) })
+        let (current, trouble) = (ArcSwap::from_pointee(config), ArcSwapOption::empty());
+        Ok(Self { files, opened, current, trouble })
+    }
+
+    /// What is wrong with the files as they are now, if they are not in force.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let why = self.trouble.load_full()?;
+        Some(format!("changed TLS files are not usable, and the certificates in force stay: {why}"))
     }
 
     /// What the next handshake uses.

@@ -24,15 +24,20 @@ pub(crate) async fn keep_current(tls: Arc<Tls>, metrics: Arc<Metrics>) {
     let changed = Arc::new(Notify::new());
     let _watcher = watch(&tls, Arc::clone(&changed));
     let mut seen = tls.opened.clone();
-    let mut complaint = String::new();
+    // Whether what was seen is in force.
+    let mut good = true;
     loop {
         match read(&tls).await {
-            Ok(contents) if contents.fingerprint() == seen => {}
+            Ok(contents) if contents.fingerprint() == seen => {
+                if good {
+                    calm(&tls, &metrics);
+                }
+            }
             Ok(contents) => {
-                put_in_force(&tls, &contents, &metrics, &mut complaint);
+                good = put_in_force(&tls, &contents, &metrics);
                 seen = contents.fingerprint();
             }
-            Err(error) => complain(&error, &metrics, &mut complaint),
+            Err(error) => complain(&tls, &error, &metrics),
         }
         tokio::select! {
             () = changed.notified() => tokio::time::sleep(SETTLE).await,
@@ -41,25 +46,37 @@ pub(crate) async fn keep_current(tls: Arc<Tls>, metrics: Arc<Metrics>) {
     }
 }
 
-fn put_in_force(tls: &Tls, contents: &Contents, metrics: &Metrics, complaint: &mut String) {
+/// Whether they could be.
+fn put_in_force(tls: &Tls, contents: &Contents, metrics: &Metrics) -> bool {
     match contents.server_config(tls.files.client_certificates) {
         Ok(config) => {
             tls.current.store(Arc::new(config));
-            complaint.clear();
+            calm(tls, metrics);
             metrics.tls_reloads.inc();
             tracing::info!(certificate = %tls.files.cert.display(), "TLS certificates changed");
+            true
         }
-        Err(error) => complain(&error, metrics, complaint),
+        Err(error) => {
+            complain(tls, &error, metrics);
+            false
+        }
     }
 }
 
-/// Says once what is wrong, however often it is seen.
-fn complain(error: &TlsError, metrics: &Metrics, complaint: &mut String) {
+/// The files as they are now are in force.
+fn calm(tls: &Tls, metrics: &Metrics) {
+    tls.trouble.store(None);
+    metrics.tls_stale.set(0);
+}
+
+/// Says once what is wrong, however often it is seen, and shows it for as long as it is.
+fn complain(tls: &Tls, error: &TlsError, metrics: &Metrics) {
     let why = chain(error);
-    if *complaint != why {
+    if tls.trouble.load().as_deref() != Some(&why) {
         metrics.tls_reload_failures.inc();
         tracing::error!(%why, "changed TLS files are not usable; the certificates in force stay");
-        *complaint = why;
+        tls.trouble.store(Some(Arc::new(why)));
+        metrics.tls_stale.set(1);
     }
 }
 

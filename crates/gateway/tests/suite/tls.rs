@@ -179,6 +179,9 @@ async fn changed_certificates_are_put_in_force_and_bad_ones_are_not() {
     })
     .await;
     connect(&gateway, &old, None).await.expect("the certificates in force stay");
+    let problems = status(gateway.admin).await.problems;
+    assert!(problems.iter().any(|problem| problem.contains("certificates in force stay")), "{problems:?}");
+    assert_eq!(metric(gateway.admin, "keystile_tls_stale").await, Some(1.0));
     let new = Authority::new();
     let (certificate, key) = new.server();
     put(&world, "tls.key", &key);
@@ -187,6 +190,27 @@ async fn changed_certificates_are_put_in_force_and_bad_ones_are_not() {
     assert!(connect(&gateway, &old, None).await.is_err(), "the old one is gone");
     whoami(&open, Some(&world.token().await)).await.expect("open connections go on");
     assert_eq!(metric(gateway.admin, "keystile_tls_reloads_total").await, Some(1.0));
+    assert_eq!(metric(gateway.admin, "keystile_tls_stale").await, Some(0.0));
+    let problems = status(gateway.admin).await.problems;
+    assert!(!problems.iter().any(|problem| problem.contains("TLS")), "{problems:?}");
+}
+
+#[tokio::test]
+async fn tls_files_that_come_back_as_they_were_are_no_problem_any_more() {
+    let world = World::begun().await;
+    let authority = Authority::new();
+    let config = serving(&world, &authority);
+    let path = config.tls_cert.clone().expect("a file");
+    let gateway = world.gateway_with(config).await.expect("it starts");
+    let away = path.with_extension("away");
+    std::fs::rename(&path, &away).expect("moved");
+    let stale = |wanted| async move {
+        (metric(gateway.admin, "keystile_tls_stale").await == Some(wanted)).then_some(())
+    };
+    until("that it is away is seen", || stale(1.0)).await;
+    std::fs::rename(&away, &path).expect("moved back");
+    until("that it is back is seen", || stale(0.0)).await;
+    assert_eq!(status(gateway.admin).await.problems, Vec::<String>::new());
 }
 
 #[tokio::test]
