@@ -4,6 +4,7 @@
 //! single-key members are read; the verb run again ends well; reconcile leaves nothing to be mended.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -342,5 +343,6 @@ async fn i6_and_i7_hold_whatever_befalls_any_request_of_any_verb() {
         }
     };
     Box::pin(tokio::task::LocalSet::new().run_until(all)).await;
-    println!("{count} faults were injected");
+    // Not `println!`, which the test harness swallows.
+    writeln!(std::io::stderr(), "{count} faults were injected into requests to the API server").unwrap();
 }
