@@ -62,8 +62,12 @@ impl Operator {
             Due::Resume(_) => vec!["Would go on with the rotation in flight.".to_owned()],
             Due::Rotate(_) => vec!["Would rotate: the active key is as old as rotate_every.".to_owned()],
         };
-        if !matches!(self.store.mirror().await?, Mirror::Current { .. }) {
-            would.push("Would write the single-key members anew.".to_owned());
+        match self.store.mirror().await? {
+            Mirror::Current { .. } => {}
+            mirror @ Mirror::Broken { in_the_way: Some(_), .. } => {
+                would.push(format!("Would have {}.", left_alone(&mirror)));
+            }
+            _ => would.push("Would write the single-key members anew.".to_owned()),
         }
         let witness = self.store.witness().await?;
         if witness.as_ref() != Some(&loaded.manifest) {
@@ -152,6 +156,7 @@ impl Operator {
         };
         if !matches!(self.store.mirror().await?, Mirror::Current { .. }) {
             let line = match self.store.repair_mirror().await.map_err(OperateError::Commit)? {
+                mirror @ Mirror::Broken { in_the_way: Some(_), .. } => left_alone(&mirror),
                 Mirror::Broken { why, .. } => format!("left the single-key members as they are: {why}"),
                 Mirror::Current { .. } | Mirror::Stale { .. } => {
                     "wrote the single-key members anew".to_owned()
@@ -190,4 +195,13 @@ fn long_gone(report: &ReplicaReport, manifest: &Manifest, now: UnixTime) -> bool
         Presence::Withdrawn(at) | Presence::Lost(at) => at,
     };
     now > left.plus(manifest.maxima(now).verifier_cache.max(REPORT_KEPT))
+}
+
+/// That something stands where a single-key member should, and is nobody's to remove but the operator's.
+fn left_alone(mirror: &Mirror) -> String {
+    let why = match mirror {
+        Mirror::Broken { why, .. } => why.as_str(),
+        _ => "",
+    };
+    format!("left the single-key members as they are: {why}; {}", mirror.remedy())
 }

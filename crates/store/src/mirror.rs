@@ -26,6 +26,8 @@ pub enum Mirror {
         expected: Option<Kid>,
         /// What is wrong.
         why: String,
+        /// What somebody else has put in their place. It is left alone: only the operator knows what it is.
+        in_the_way: Option<String>,
     },
 }
 
@@ -36,21 +38,35 @@ impl Mirror {
         let set = match shown {
             Ok(Some(set)) => set,
             Ok(None) => {
-                return Self::Broken { expected, why: "none of the three members is there".to_owned() };
+                return Self::broken(expected, "none of the three members is there".to_owned());
             }
-            Err(error) => return Self::Broken { expected, why: error.to_string() },
+            Err(error) => return Self::broken(expected, error.to_string()),
         };
         if manifest.key(&set.kid).is_none_or(|key| key.public_key != set.public) {
             let why = format!("they show key {}, which the keyring does not hold", set.kid);
-            return Self::Broken { expected, why };
+            return Self::broken(expected, why);
         }
         match expected {
             Some(expected) if expected == set.kid => Self::Current { kid: expected },
             Some(expected) => Self::Stale { shown: set.kid, expected },
-            None => Self::Broken {
-                expected: None,
-                why: format!("they show key {}, and no key may sign", set.kid),
-            },
+            None => Self::broken(None, format!("they show key {}, and no key may sign", set.kid)),
+        }
+    }
+
+    /// What `keystile reconcile` mends, unless the signer is lost.
+    fn broken(expected: Option<Kid>, why: String) -> Self {
+        Self::Broken { expected, why, in_the_way: None }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Broken { in_the_way: Some(path), .. } => {
+                format!(
+                    "look whose it is, then move it away: mv {path} {path}.away; then: keystile reconcile"
+                )
+            }
+            _ => "keystile reconcile".to_owned(),
         }
     }
 }

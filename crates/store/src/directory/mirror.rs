@@ -23,9 +23,9 @@ fn look(generation: &Generation, place: &Place, now: UnixTime) -> Result<Mirror,
         return Err(LoadError::NotAdopted { place: place.path().display().to_string() });
     };
     if generation.freshness == Freshness::Confirmed
-        && let Some(why) = settle::foreign(place)?
+        && let Some((why, in_the_way)) = settle::foreign(place)?
     {
-        return Ok(Mirror::Broken { expected: mirrored_kid(&manifest, now), why });
+        return Ok(Mirror::Broken { expected: mirrored_kid(&manifest, now), why, in_the_way });
     }
     Ok(Mirror::judge(KeySet::read(&files), &manifest, now))
 }

@@ -175,12 +175,17 @@ pub(super) fn remove_generation(place: &Place, name: &str) -> Result<(), FileErr
     Ok(())
 }
 
-/// Whether an outer entry is not the link that it should be; describes the first such.
-pub(super) fn foreign(place: &Place) -> Result<Option<String>, FileError> {
+/// Whether an outer entry is not the link that it should be; describes the first such, and names what stands in
+/// its place.
+pub(super) fn foreign(place: &Place) -> Result<Option<(String, Option<String>)>, FileError> {
     for name in members::MIRROR {
         if place.link(name)?.is_none_or(|target| target != names::through_data(name)) {
-            let what = if place.has(name)? { "is not a link to the newest generation" } else { "is missing" };
-            return Ok(Some(format!("{} {what}", Files { place, follow: false }.place(name))));
+            let path = Files { place, follow: false }.place(name);
+            return Ok(Some(if place.has(name)? {
+                (format!("{path} is not a link to the newest generation"), Some(path))
+            } else {
+                (format!("{path} is missing"), None)
+            }));
         }
     }
     Ok(None)

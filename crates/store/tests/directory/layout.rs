@@ -228,6 +228,15 @@ async fn t06_a_foreign_key_file_is_left_alone() {
     );
     assert_eq!(std::fs::read_to_string(&foreign).unwrap(), other.pem(&other.signer()));
     assert_eq!(directory.generations().len(), 2, "and nothing is written over and over");
+    // What is said to be done ends it.
+    let path = foreign.display().to_string();
+    assert!(
+        mirror.remedy().contains(&format!("mv {path} {path}.away; then: keystile reconcile")),
+        "{mirror:?}"
+    );
+    std::fs::rename(&foreign, foreign.with_extension("pem.away")).unwrap();
+    let kid = sample.signer();
+    assert_eq!(store.repair_mirror().await.unwrap(), keystile_store::Mirror::Current { kid });
 }
 
 /// An operator who runs as root leaves nothing that the gateway cannot read.

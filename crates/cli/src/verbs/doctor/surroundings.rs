@@ -79,7 +79,9 @@ async fn mirror(store: &dyn Store) -> Check {
         Ok(Mirror::Stale { shown, expected }) => {
             Check::warn("mirror", format!("shows {shown}; expected {expected}"), "keystile reconcile")
         }
-        Ok(Mirror::Broken { why, .. }) => Check::warn("mirror", why, "keystile reconcile"),
+        Ok(ref mirror @ Mirror::Broken { ref why, .. }) => {
+            Check::warn("mirror", why.clone(), mirror.remedy())
+        }
         Err(error) => Check::error("mirror", &error),
     }
 }

@@ -92,10 +92,13 @@ fn all_problems(survey: &Survey) -> Vec<Problem> {
             format!("the single-key files show {}; expected {}", shown.short(), expected.short()),
             "write them anew: keystile reconcile",
         )),
-        Mirror::Broken { why, .. } => all.push(Problem::warn(
+        broken @ Mirror::Broken { why, in_the_way, .. } => all.push(Problem::warn(
             "mirror-broken",
             format!("the single-key files cannot be used: {why}"),
-            "write them anew: keystile reconcile",
+            match in_the_way {
+                Some(_) => broken.remedy(),
+                None => "write them anew: keystile reconcile".to_owned(),
+            },
         )),
     }
     if let Some(refusal) = survey.standing.refusal() {
