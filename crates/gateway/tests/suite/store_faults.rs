@@ -124,13 +124,13 @@ async fn without_a_witness_a_store_that_went_back_confirms_nothing() {
 async fn i5_another_content_of_the_same_generation_is_refused_as_forked() {
     let world = World::with(quick()).await;
     world.backup("fork");
+    let other = world.rotate_backup("fork").await;
     let gateway = world.gateway().await;
     let kid = world.rotate().await;
     until_generation(gateway.admin, 2).await;
     let token = world.token().await;
     std::fs::remove_file(world.path("keyring.witness.json")).expect("there is a witness");
     world.restore("fork");
-    let other = world.rotate().await;
     assert_ne!(kid, other);
     let forked = until_problem(&gateway, "forked").await;
     assert_eq!(forked.generation, 2);

@@ -76,7 +76,7 @@ impl World {
 
     /// A switch to a new key that asks nobody. Gives the new key.
     pub async fn rotate(&self) -> Kid {
-        self.apply(Verb::Rotate { mode: Mode::Emergency, no_rollback: false }, Some("test")).await;
+        self.operator.apply(&emergency(), &mut Silent).await.expect("the change is planned and committed");
         self.clock.advance(1);
         self.active().await
     }
@@ -164,11 +164,30 @@ impl World {
         copy(&self.path("keyring"), &self.path(name));
     }
 
-    /// Puts a backup in place of the keyring's directory; the witness stays.
+    /// Puts a backup in place of the keyring's directory; the witness stays. By renaming: a gateway that is just
+    /// writing its report writes it into the old directory or the new one, and hinders nobody.
     pub fn restore(&self, name: &str) {
-        std::fs::remove_dir_all(self.path("keyring")).expect("the directory goes");
-        copy(&self.path(name), &self.path("keyring"));
+        let (new, old) = (self.path(&format!("{name}.new")), self.path(&format!("{name}.replaced")));
+        copy(&self.path(name), &new);
+        std::fs::rename(self.path("keyring"), old).expect("the directory goes");
+        std::fs::rename(new, self.path("keyring")).expect("the backup comes");
     }
+
+    /// A switch to a new key in the backup, where no gateway is and no replica reports. Gives the new key.
+    pub async fn rotate_backup(&self, name: &str) -> Kid {
+        let clock = Arc::new(self.clock.clone());
+        let store = Arc::new(DirectoryStore::new(self.path(name), clock.clone()).expect("a usable path"));
+        let operator = Operator::new(store.clone(), clock, Arc::new(SystemEntropy));
+        operator.apply(&emergency(), &mut Silent).await.expect("the change is planned and committed");
+        let manifest = store.load_public().await.expect("the backup is a keyring").manifest;
+        manifest.active_at(self.clock.now()).expect("a key signs").kid.clone()
+    }
+}
+
+/// A switch to a new key that asks nobody.
+fn emergency() -> Request {
+    let verb = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
+    Request { verb, actor: "test".to_owned(), reason: Some("test".to_owned()), request_id: None }
 }
 
 fn copy(from: &Path, to: &Path) {
