@@ -12,7 +12,7 @@ use crate::world::*;
 
 #[tokio::test]
 async fn t25_ten_thousand_unknown_kids_read_the_store_once_a_second() {
-    let (log, _guard) = Log::at(LevelFilter::INFO);
+    let log = Log::at(LevelFilter::INFO);
     let world = World::begun().await;
     let limits = keystile_gateway::config::Limits { requests: 10_000, ..config().limits };
     let gateway = world.gateway_with(Config { limits, ..config() }).await.expect("it starts");

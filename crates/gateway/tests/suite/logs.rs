@@ -1,10 +1,12 @@
 //! What is logged, and what never is.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{LazyLock, Mutex};
+use std::thread::ThreadId;
 
 use http::StatusCode;
 use keystile_testkit::forger::{Forger, ForgingKey};
+use tracing::{Level, Metadata};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,34 +15,78 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::client::*;
 use crate::world::*;
 
-/// Log lines of this thread, while it lives.
-#[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
+/// What one test sees of the log. The log is the whole process's: a subscriber of one thread beside others misses lines.
+pub struct Log {
+    entries: &'static Entries,
+    began: usize,
+    level: LevelFilter,
+    thread: ThreadId,
+}
+
+type Entries = Mutex<Vec<Entry>>;
+
+/// One line, and where it came from.
+struct Entry {
+    level: Level,
+    thread: ThreadId,
+    text: String,
+}
 
 impl Log {
-    /// Takes down what Keystile logs on this thread from now on; of its libraries only warnings, since
-    /// below that they print the headers that they handle.
-    pub fn at(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let ours = [("keystile", level), ("audit", level)];
-        let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log.clone());
-        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
-        (log, tracing::subscriber::set_default(subscriber))
+    /// What is logged from now on, up to `level`. It is taken down at every level; of the libraries only warnings,
+    /// since below that they print the headers that they handle.
+    pub fn at(level: LevelFilter) -> Self {
+        static ENTRIES: LazyLock<&Entries> = LazyLock::new(|| {
+            let entries: &Entries = Box::leak(Box::default());
+            let ours = [("keystile", LevelFilter::TRACE), ("audit", LevelFilter::TRACE)];
+            let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Pen { entries });
+            let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
+            tracing::subscriber::set_global_default(subscriber).expect("the only one");
+            entries
+        });
+        let entries = *ENTRIES;
+        let began = entries.lock().expect("not poisoned").len();
+        Self { entries, began, level, thread: std::thread::current().id() }
     }
 
+    fn chosen(&self, is: impl Fn(&Entry) -> bool) -> String {
+        let entries = self.entries.lock().expect("not poisoned");
+        let entries = entries.iter().skip(self.began).filter(|entry| entry.level <= self.level);
+        entries.filter(|entry| is(entry)).map(|entry| entry.text.as_str()).collect()
+    }
+
+    /// Everything, of whatever thread and test.
     pub fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+        self.chosen(|_| true)
+    }
+
+    /// What this test's thread logged, on which its gateways run.
+    pub fn mine(&self) -> String {
+        self.chosen(|entry| entry.thread == self.thread)
     }
 
     pub fn lines(&self, with: &str) -> usize {
-        self.text().lines().filter(|line| line.contains(with)).count()
+        self.mine().lines().filter(|line| line.contains(with)).count()
     }
 }
 
-impl Write for Log {
+#[derive(Clone, Copy)]
+struct Pen {
+    entries: &'static Entries,
+}
+
+/// Writes one line, whole.
+struct Stroke {
+    entries: &'static Entries,
+    level: Level,
+}
+
+impl Write for Stroke {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        let text = String::from_utf8(bytes.to_vec()).expect("text");
+        let entry = Entry { level: self.level, thread: std::thread::current().id(), text };
+        self.entries.lock().expect("not poisoned").push(entry);
         Ok(bytes.len())
     }
 
@@ -49,17 +95,21 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
+impl MakeWriter<'_> for Pen {
+    type Writer = Stroke;
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+    fn make_writer(&self) -> Stroke {
+        Stroke { entries: self.entries, level: Level::ERROR }
+    }
+
+    fn make_writer_for(&self, line: &Metadata<'_>) -> Stroke {
+        Stroke { entries: self.entries, level: *line.level() }
     }
 }
 
 #[tokio::test]
 async fn t48_no_token_and_no_key_is_logged_at_any_level() {
-    let (log, _guard) = Log::at(LevelFilter::TRACE);
+    let log = Log::at(LevelFilter::TRACE);
     let world = World::begun().await;
     let gateway = world.gateway().await;
     let channel = channel(gateway.addr).await;
@@ -96,7 +146,7 @@ async fn t48_no_token_and_no_key_is_logged_at_any_level() {
 
 #[tokio::test]
 async fn minting_is_audited_with_both_keys() {
-    let (log, _guard) = Log::at(LevelFilter::INFO);
+    let log = Log::at(LevelFilter::INFO);
     let world = World::begun().await;
     let gateway = world.gateway().await;
     let token = world.token().await;
@@ -104,7 +154,7 @@ async fn minting_is_audited_with_both_keys() {
     let new = world.rotate().await;
     until_generation(gateway.admin, 2).await;
     refresh(&channel(gateway.addr).await, Some(&token)).await.expect("refreshed");
-    let text = log.text();
+    let text = log.mine();
     let line = text.lines().find(|line| line.contains("outcome=\"minted\"")).expect("an audit line");
     for part in
         ["audit", "operation=\"refresh\"", SANDBOX, &format!("kid={new}"), &format!("presented={old}")]
@@ -115,7 +165,7 @@ async fn minting_is_audited_with_both_keys() {
 
 #[tokio::test]
 async fn an_alarm_is_raised_by_a_good_signature_only() {
-    let (log, _guard) = Log::at(LevelFilter::ERROR);
+    let log = Log::at(LevelFilter::ERROR);
     let world = World::begun().await;
     let gateway = world.gateway().await;
     let old = world.active().await;
@@ -134,6 +184,6 @@ async fn an_alarm_is_raised_by_a_good_signature_only() {
     assert_eq!(log.lines("alarm="), 0, "anybody can make this one");
     let stolen = verify(gateway.addr, &careless.signed(&ForgingKey::of(&key))).await;
     assert_eq!(stolen.code, StatusCode::UNAUTHORIZED);
-    assert_eq!(log.lines("alarm=\"signed-after-supersession\""), 1, "{}", log.text());
+    assert_eq!(log.lines("alarm=\"signed-after-supersession\""), 1, "{}", log.mine());
     assert_eq!(metric(gateway.admin, "keystile_alarms_total").await, Some(1.0));
 }

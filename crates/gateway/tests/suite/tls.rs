@@ -216,7 +216,7 @@ async fn tls_files_that_come_back_as_they_were_are_no_problem_any_more() {
 #[tokio::test]
 async fn plaintext_on_a_tls_port_is_refused_and_a_handshake_has_its_time() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let (log, _guard) = crate::logs::Log::at(tracing_subscriber::filter::LevelFilter::WARN);
+    let log = crate::logs::Log::at(tracing_subscriber::filter::LevelFilter::WARN);
     let world = World::begun().await;
     let authority = Authority::new();
     let mut config = serving(&world, &authority);
@@ -233,6 +233,6 @@ async fn plaintext_on_a_tls_port_is_refused_and_a_handshake_has_its_time() {
         (metric(gateway.admin, "keystile_handshake_failures_total").await == Some(2.0)).then_some(())
     })
     .await;
-    assert_eq!(log.lines("does not speak TLS"), 1, "{}", log.text());
-    assert_eq!(log.lines("within handshake_timeout"), 1, "{}", log.text());
+    assert_eq!(log.lines("does not speak TLS"), 1, "{}", log.mine());
+    assert_eq!(log.lines("within handshake_timeout"), 1, "{}", log.mine());
 }
