@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keystile_keyring::manifest::Operation;
 use keystile_keyring::plan::{Mode, Plan, Planned, Request, Verb, nobody_reports};
-use keystile_keyring::{Gate, Kid};
+use keystile_keyring::{Gate, Kid, Manifest};
 use keystile_store::CommitError;
 use keystile_token::PrivateKeys;
 
@@ -61,9 +61,11 @@ impl Operator {
             |waited: Duration| rotation.no_wait || rotation.timeout.is_some_and(|timeout| waited >= timeout);
         // When the store answered last, once it has.
         let mut answered = None;
+        // The rotation that this run has waited with.
+        let mut followed = None;
         loop {
             let now = self.clock.uptime();
-            let step = self.step(request, progress).await;
+            let step = self.step(request, followed.as_ref(), progress).await;
             let passing =
                 matches!(step, Ok(Step::Unknown(_))) || step.as_ref().is_err_and(OperateError::may_pass);
             match step {
@@ -76,6 +78,7 @@ impl Operator {
                 Ok(Step::Waits { gate, operation, generation }) => {
                     answered = Some(now);
                     progress.waiting(&operation, &gate, self.clock.now());
+                    followed = Some((*operation).clone());
                     if impatient(now.saturating_sub(began)) {
                         return Err(OperateError::Held { gate, operation, generation });
                     }
@@ -97,9 +100,19 @@ impl Operator {
     }
 
     /// What is due now, if anything is.
-    async fn step(&self, request: &Request, progress: &mut dyn Progress) -> Result<Step, OperateError> {
+    async fn step(
+        &self,
+        request: &Request,
+        followed: Option<&Operation>,
+        progress: &mut dyn Progress,
+    ) -> Result<Step, OperateError> {
         let ready = self.read(true).await?;
         let generation = ready.loaded.manifest.generation;
+        // With a request id the keyring itself remembers what was done.
+        let followed = followed.filter(|_| request.request_id.is_none());
+        if let Some(done) = followed.and_then(|operation| finished(&ready.loaded.manifest, operation)) {
+            return Ok(Step::Over(Outcome::Nothing(done)));
+        }
         match self.plan(&ready, request)? {
             Planned::Change(plan) => {
                 let signs = plan.next.operation.is_none();
@@ -157,4 +170,12 @@ impl Operator {
         private.insert(candidate.kid.clone(), key).map_err(OperateError::KidTaken)?;
         Ok(Some((plan, private, candidate.kid)))
     }
+}
+
+/// That another run has carried to its end what this one waited with, if so. To go on would be to rotate again.
+fn finished(manifest: &Manifest, operation: &Operation) -> Option<String> {
+    let in_flight = manifest.operation.as_ref().is_some_and(|now| now.id == operation.id);
+    let signs = manifest.first_activation(&operation.to_kid).is_some();
+    let done = format!("{} is done: another run let {} sign", operation.id, operation.to_kid.short());
+    (signs && !in_flight).then_some(done)
 }

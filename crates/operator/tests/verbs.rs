@@ -58,6 +58,30 @@ async fn a_rotation_in_flight_without_replicas_is_refused_and_not_waited_for() {
     assert!(error.to_string().contains("no live replica reports"), "{error}");
 }
 
+/// Not a second rotation, nor a refusal because the first one's activation lies ahead.
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_another_run_finishes_is_done_for_whoever_waits_with_it() {
+    let world = World::begun().await;
+    world.report("gateway-1").await;
+    let request = rotate(None);
+    let waits = async { world.operator.rotate(&request, Rotation::default(), &mut Silent).await };
+    let finishes = async {
+        while world.manifest().await.operation.is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        world.report("gateway-1").await;
+        world.clock.advance(policy().verifier_cache);
+        world.report("gateway-1").await;
+        world.operator.rotate(&rotate(None), NO_WAIT, &mut Silent).await
+    };
+    let (waited, other) = tokio::join!(waits, finishes);
+    assert_eq!(committed(other.expect("the gate is open")).generation, 3);
+    let Ok(Outcome::Nothing(why)) = waited else { panic!("{waited:?}") };
+    assert!(why.contains("is done: another run let"), "{why}");
+    assert_eq!(world.manifest().await.generation, 3);
+}
+
 #[tokio::test]
 async fn t01_a_new_key_signs_only_after_every_verifier_can_know_it() {
     let world = World::begun().await;
