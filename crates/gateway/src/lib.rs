@@ -26,6 +26,6 @@ pub use config::Config;
 pub use gateway::{Gateway, Listeners, StartError};
 pub use grpc::ReflectionError;
 pub use keystile_replica::{Fault, ReadError, Readiness};
-pub use metrics::{METRICS, Metric, VIEWED};
+pub use metrics::{METRICS, Metric, PROCESS, VIEWED};
 pub use server::Listener;
 pub use tls::TlsError;

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use keystile_gateway::{METRICS, Metric, VIEWED};
+use keystile_gateway::{METRICS, Metric, PROCESS, VIEWED};
 
 /// One row for each metric.
 pub(super) fn table() -> String {
     let mut table = "| metric | labels | meaning |\n|---|---|---|\n".to_owned();
-    let mut metrics: Vec<&Metric> = METRICS.iter().chain(VIEWED).collect();
-    metrics.sort_by_key(|metric| metric.name);
-    for Metric { name, help, labels } in metrics {
+    let own = METRICS.iter().chain(VIEWED).map(|metric| ("keystile_", metric));
+    let mut metrics: Vec<(&str, &Metric)> = own.chain(PROCESS.iter().map(|metric| ("", metric))).collect();
+    metrics.sort_by_key(|(prefix, metric)| (prefix.is_empty(), metric.name));
+    for (prefix, Metric { name, help, labels }) in metrics {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
-        let _ = writeln!(table, "| `keystile_{name}` | {} | {help} |", labels.join(", "));
+        let _ = writeln!(table, "| `{prefix}{name}` | {} | {help} |", labels.join(", "));
     }
     table
 }

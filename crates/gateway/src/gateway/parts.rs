@@ -19,7 +19,7 @@ use crate::bootstrap::ServiceAccounts;
 use crate::config::Config;
 use crate::gatekeeper::Gatekeeper;
 use crate::grpc::{Health, ReflectionError, Services};
-use crate::metrics::{Metrics, View};
+use crate::metrics::{self, Metrics, View};
 use crate::mint::Mint;
 use crate::rate::ExtensionLimit;
 use crate::report::{Census, Identity, Reporter, Sighting};
@@ -47,10 +47,10 @@ impl Parts {
         clock: Arc<dyn Clock>,
         config: &Config,
     ) -> (Self, Registry, mpsc::Receiver<Sighting>) {
-        let (metrics, mut registry) = Metrics::new();
-        let metrics = Arc::new(metrics);
+        let (counted, mut registry) = Metrics::new();
+        let metrics = Arc::new(counted);
         let replica = Arc::new(Replica::new(clock, first, config.limits.remembered_signatures.0 as usize));
-        registry.register_collector(Box::new(View(Arc::clone(&replica))));
+        metrics::show(&mut registry, View(Arc::clone(&replica)));
         let (census, queue) = Census::new();
         let gatekeeper = Arc::new(Gatekeeper {
             replica: Arc::clone(&replica),

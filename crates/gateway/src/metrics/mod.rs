@@ -1,6 +1,7 @@
 //! What is counted. Every label's values are a closed list, or the kids of the keyring held: no caller
 //! can make a new one.
 
+mod process;
 mod view;
 
 use prometheus_client::metrics::counter::Counter;
@@ -11,10 +12,16 @@ use prometheus_client::registry::Registry;
 use keystile_replica::Tally;
 use keystile_token::Reason;
 
+pub use process::PROCESS;
+pub(crate) use process::Process;
 pub use view::VIEWED;
 pub(crate) use view::View;
 
-/// A metric, for the reference. Its full name is `keystile_` and the name; a counter's ends in `_total`.
+/// What comes before the names of all metrics but those of [`PROCESS`].
+const PREFIX: &str = "keystile";
+
+/// A metric, for the reference. Its full name is `keystile_` and the name, but for [`PROCESS`]; a counter's ends in
+/// `_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.
@@ -77,7 +84,8 @@ macro_rules! metrics {
         impl Metrics {
             /// The metrics, and the registry that they are shown by.
             pub(crate) fn new() -> (Self, Registry) {
-                let mut registry = Registry::with_prefix("keystile");
+                let mut root = Registry::default();
+                let registry = root.sub_registry_with_prefix(PREFIX);
                 let metrics = Self {
                     $($plain: {
                         let metric = <$plain_type>::default();
@@ -85,10 +93,10 @@ macro_rules! metrics {
                         metric
                     },)+
                     $($closed: Closed::register(
-                        &mut registry, stringify!($closed), concat!($($closed_doc),+).trim(), $label, $values,
+                        registry, stringify!($closed), concat!($($closed_doc),+).trim(), $label, $values,
                     ),)+
                 };
-                (metrics, registry)
+                (metrics, root)
             }
         }
     };
@@ -166,6 +174,12 @@ impl Tally for Metrics {
     }
 }
 
+/// Shows besides what is counted what is read when it is asked for.
+pub(crate) fn show(registry: &mut Registry, view: View) {
+    registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(view));
+    registry.register_collector(Box::new(Process));
+}
+
 /// A connection that is open.
 pub(crate) struct OpenConnection(Gauge);
 
@@ -181,7 +195,8 @@ mod tests {
 
     #[test]
     fn no_two_metrics_have_one_name() {
-        let mut names: Vec<_> = METRICS.iter().chain(VIEWED).map(|metric| metric.name).collect();
+        let mut names: Vec<_> =
+            METRICS.iter().chain(VIEWED).chain(PROCESS).map(|metric| metric.name).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
     }

@@ -63,6 +63,21 @@ async fn metrics_are_bounded_to_closed_labels_and_the_keyrings_kids() {
     assert!(text.body.ends_with("# EOF\n"), "{}", text.body);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn metrics_say_what_the_process_takes_of_the_machine() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let open = metric(gateway.admin, "process_open_fds").await.expect("Linux says");
+    let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").expect("open")).collect();
+    let more = metric(gateway.admin, "process_open_fds").await.expect("Linux says");
+    // Other tests of this process open and close their own.
+    assert!(more >= open + 50.0, "{open}, then {more}");
+    drop(files);
+    let resident = metric(gateway.admin, "process_resident_memory_bytes").await.expect("Linux says");
+    assert!(resident > 1e6, "{resident}");
+}
+
 #[tokio::test]
 async fn t33_a_rotation_that_is_overdue_is_seen() {
     let world = World::with(Policy { rotation_due_after: 1000, ..policy() }).await;
