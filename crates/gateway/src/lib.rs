@@ -9,6 +9,7 @@ mod admin;
 mod audit;
 mod bootstrap;
 pub mod config;
+pub mod endpoints;
 mod gatekeeper;
 mod gateway;
 mod grpc;

@@ -15,13 +15,13 @@ use crate::client::*;
 use crate::world::*;
 
 /// An authority for tests. It protects nothing.
-struct Authority {
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -29,26 +29,40 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: SanType, purpose: ExtendedKeyUsagePurpose) -> (String, String) {
+    fn issue(&self, name: SanType, purpose: ExtendedKeyUsagePurpose, last_year: i32) -> (String, String) {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![name];
         params.extended_key_usages = vec![purpose];
-        params.not_after = rcgen::date_time_ymd(2040, 1, 1);
+        params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         (certificate.pem(), key.serialize_pem())
     }
 
-    fn server(&self) -> (String, String) {
+    pub fn server(&self) -> (String, String) {
         let name = SanType::DnsName(Ia5String::try_from("localhost").expect("ASCII"));
-        self.issue(name, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(name, ExtendedKeyUsagePurpose::ServerAuth, 2040)
     }
 
-    fn client(&self, uri: &str) -> Identity {
-        let name = SanType::URI(Ia5String::try_from(uri).expect("ASCII"));
-        let (certificate, key) = self.issue(name, ExtendedKeyUsagePurpose::ClientAuth);
+    pub fn client(&self, uri: &str) -> Identity {
+        self.client_until(uri, 2040)
+    }
+
+    /// One that ends with the beginning of this year.
+    pub fn client_until(&self, uri: &str, year: i32) -> Identity {
+        let (certificate, key) = self.issue(uri_name(uri), ExtendedKeyUsagePurpose::ClientAuth, year);
         Identity::from_pem(certificate, key)
     }
+
+    /// One that names a sandbox and is for servers.
+    pub fn server_as_client(&self) -> Identity {
+        let (certificate, key) = self.issue(uri_name(URI), ExtendedKeyUsagePurpose::ServerAuth, 2040);
+        Identity::from_pem(certificate, key)
+    }
+}
+
+fn uri_name(uri: &str) -> SanType {
+    SanType::URI(Ia5String::try_from(uri).expect("ASCII"))
 }
 
 fn put(world: &World, name: &str, text: &str) -> PathBuf {
@@ -57,7 +71,7 @@ fn put(world: &World, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn serving(world: &World, authority: &Authority) -> Config {
+pub fn serving(world: &World, authority: &Authority) -> Config {
     let (certificate, key) = authority.server();
     Config {
         tls_cert: Some(put(world, "tls.crt", &certificate)),
@@ -68,7 +82,7 @@ fn serving(world: &World, authority: &Authority) -> Config {
     }
 }
 
-async fn connect(
+pub async fn connect(
     gateway: &Running,
     authority: &Authority,
     identity: Option<Identity>,
