@@ -13,6 +13,7 @@ mod happy;
 mod limits;
 mod logs;
 mod observe;
+mod openapi;
 mod published;
 mod refusals;
 mod remembered;
@@ -25,5 +26,7 @@ mod start;
 mod store;
 mod store_faults;
 mod tls;
+#[path = "../../../keyring/tests/validator/mod.rs"]
+mod validator;
 mod witness;
 mod world;

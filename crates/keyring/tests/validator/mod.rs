@@ -1,11 +1,12 @@
-//! As much of JSON Schema 2020-12 as the manifest's schema uses, and an error for any more.
+//! As much of JSON Schema 2020-12 as the documented schemas use, and an error for any more. The gateway's tests use it
+//! too.
 
 use serde_json::Value;
 
 /// The schema that `schema` refers to, or itself.
 pub(crate) fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
-    match schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix("#/$defs/")) {
-        Some(name) => &root["$defs"][name],
+    match schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#')) {
+        Some(place) => root.pointer(place).unwrap_or(&Value::Null),
         None => schema,
     }
 }
@@ -25,9 +26,12 @@ pub(crate) fn validate(schema: &Value, root: &Value, value: &Value) -> Result<()
             "const" => value == rule,
             "enum" => rule.as_array().is_some_and(|all| all.contains(value)),
             "oneOf" => alternatives(rule, root, value) == 1,
-            "type" => has_type(rule, value),
-            "minimum" => value.as_u64() >= rule.as_u64(),
-            "maximum" => value.as_u64() <= rule.as_u64(),
+            "type" => match rule.as_array() {
+                Some(types) => types.iter().any(|rule| has_type(rule, value)),
+                None => has_type(rule, value),
+            },
+            "minimum" => value.is_null() || value.as_u64() >= rule.as_u64(),
+            "maximum" => value.is_null() || value.as_u64() <= rule.as_u64(),
             "maxLength" => length(value.as_str().map(|text| text.chars().count())) <= rule.as_u64(),
             "minItems" => length(value.as_array().map(Vec::len)) >= rule.as_u64(),
             "maxItems" => length(value.as_array().map(Vec::len)) <= rule.as_u64(),
@@ -64,6 +68,7 @@ fn has_type(rule: &Value, value: &Value) -> bool {
         Some("string") => value.is_string(),
         Some("boolean") => value.is_boolean(),
         Some("integer") => value.is_u64(),
+        Some("null") => value.is_null(),
         _ => false,
     }
 }
@@ -82,13 +87,17 @@ fn members(schema: &Value, root: &Value, value: &Value) -> Result<(), String> {
                 validate(described, root, member).map_err(|why| format!("{name}: {why}"))?;
             }
             None if schema["additionalProperties"] == false => return Err(format!("{name} is unknown")),
+            None if schema["additionalProperties"].is_object() => {
+                validate(&schema["additionalProperties"], root, member)
+                    .map_err(|why| format!("{name}: {why}"))?;
+            }
             None => {}
         }
     }
     Ok(())
 }
 
-/// The two patterns that the schema uses.
+/// The patterns that the schemas use.
 fn matches(pattern: &str, text: &str) -> Result<bool, String> {
     match pattern {
         "^[!-~]{1,128}$" => {
@@ -97,6 +106,8 @@ fn matches(pattern: &str, text: &str) -> Result<bool, String> {
         "^[0-9a-f]{64}$" => {
             Ok(text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
         }
+        "^[A-Za-z0-9_-]{43}$" => Ok(text.len() == 43
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))),
         other => Err(format!("pattern {other} is not understood")),
     }
 }
