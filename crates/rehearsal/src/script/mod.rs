@@ -17,6 +17,7 @@
 //! finds the one before unfinished waits for it, and every later step moves by as much.
 //! `expect CODE` says that the operation must be refused with that code.
 
+mod drawn;
 mod error;
 mod explain;
 mod fault;
@@ -26,10 +27,12 @@ mod usual;
 use std::fmt;
 use std::time::Duration;
 
+use keystile_keyring::Code;
 use serde::Serialize;
 
 use crate::replica::ReplicaName;
 
+pub use drawn::{drawn, least};
 pub use error::ScriptError;
 pub use explain::explained;
 pub use fault::{FAULTS, with_fault};
@@ -120,6 +123,11 @@ pub enum KeyName {
 }
 
 impl Script {
+    fn push(&mut self, at: Duration, action: Action, expect: Option<Code>) {
+        let expect = expect.map(|code| code.as_str().to_owned());
+        self.steps.push(Step { at, action, expect });
+    }
+
     /// Puts the steps in their order in time; of equal instants the earlier line comes first.
     pub(crate) fn sort(&mut self) {
         self.steps.sort_by_key(|step| step.at);

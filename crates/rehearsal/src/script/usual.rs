@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keystile_keyring::{Code, Policy};
 
-use super::{Action, Fault, KeyName, Operation, Script, Step};
+use super::{Action, Fault, KeyName, Operation, Script};
 use crate::replica::ReplicaName;
 use crate::scale;
 
@@ -43,11 +43,4 @@ pub fn usual(policy: &Policy, gateways: usize) -> Script {
     script.push(second + Duration::from_millis(600), Action::Disturb(killed), None);
     script.sort();
     script
-}
-
-impl Script {
-    fn push(&mut self, at: Duration, action: Action, expect: Option<Code>) {
-        let expect = expect.map(|code| code.as_str().to_owned());
-        self.steps.push(Step { at, action, expect });
-    }
 }
