@@ -51,15 +51,29 @@ impl Gaps {
     /// A call was accepted.
     pub fn accepted(&mut self, at: Moment, token: &Arc<TokenFacts>) {
         if let Some(gap) = self.open.take() {
-            let gap = Gap { to: Some(at), ..gap };
-            let full = self.closed.len() >= MOST;
-            match self.closed.last_mut() {
-                Some(last) if full => *last = longer(*last, gap),
-                _ => self.closed.push(gap),
-            }
+            self.close(Gap { to: Some(at), ..gap });
         }
         if self.last_accepted.as_ref() != Some(token) {
             self.last_accepted = Some(Arc::clone(token));
+        }
+    }
+
+    /// Keeps a gap; once there are too many, of each cause the longest: none may hide one of the other.
+    fn close(&mut self, gap: Gap) {
+        if self.closed.len() < MOST {
+            self.closed.push(gap);
+            return;
+        }
+        let length = |gap: &Gap| gap.to.map(|to| to.since(gap.from));
+        let alike = self.closed.iter_mut().filter(|one| one.cause == gap.cause);
+        match alike.min_by_key(|one| length(one)) {
+            Some(shortest) if length(shortest) < length(&gap) => *shortest = gap,
+            Some(_) => {}
+            // All that are kept are of the other cause.
+            None => {
+                self.closed.pop();
+                self.closed.push(gap);
+            }
         }
     }
 
@@ -90,11 +104,6 @@ impl Gaps {
         let lengths = self.iter().filter(|gap| gap.cause == cause).map(|gap| gap.length(now));
         lengths.max().unwrap_or_default()
     }
-}
-
-fn longer(one: Gap, other: Gap) -> Gap {
-    let length = |gap: &Gap| gap.to.map(|to| to.since(gap.from));
-    if length(&one) >= length(&other) { one } else { other }
 }
 
 #[cfg(test)]
@@ -136,5 +145,23 @@ mod tests {
         }
         assert!(gaps.iter().count() <= MOST);
         assert_eq!(gaps.longest(Cause::Unordered, moment(2000.0)), Duration::from_millis(900));
+    }
+
+    #[test]
+    fn a_gap_that_nobody_ordered_is_not_hidden_by_longer_ones_that_somebody_did() {
+        for nobodys in [10, 100, 900] {
+            let mut gaps = Gaps::default();
+            for index in 0..1000 {
+                let (at, nobody) = (f64::from(index), index == nobodys);
+                gaps.without(moment(at), if nobody { Cause::Unordered } else { Cause::Ordered });
+                gaps.accepted(moment(at + if nobody { 0.1 } else { 0.5 }), &facts("a"));
+            }
+            assert!(gaps.iter().count() <= MOST);
+            assert_eq!(
+                gaps.longest(Cause::Unordered, moment(2000.0)),
+                Duration::from_millis(100),
+                "{nobodys}"
+            );
+        }
     }
 }
