@@ -78,6 +78,49 @@ fn nobody_is_hurt_by_rotation_kill_and_rollback_and_only_the_right_ones_by_revoc
     assert_eq!(processes(&place.path().display().to_string()), 0, "every gateway has ended");
 }
 
+/// Short: that nothing grows is judged of longer ones, by the stage of CI.
+#[test]
+fn a_soak_plays_what_its_seed_draws_and_measures_every_process() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a directory");
+    let options = Options { gateways: 2, supervisors: 8, soak: Some(12), ..Options::default() };
+    let rehearsed = run(&options, place.path());
+    let text = report::text(&rehearsed, "", keystile_rehearsal::view::Ink::default());
+    assert!(rehearsed.verdict.pass, "{text}");
+    assert_eq!(rehearsed.record.settings.script, options.settle().expect("it can be").script);
+    assert!(rehearsed.verdict.figures.duration >= Duration::from_secs(12), "{text}");
+    let took: Vec<_> = rehearsed.record.footprints.now().collect();
+    let names: Vec<_> = took.iter().map(|(process, _)| process.to_string()).collect();
+    assert_eq!(names, ["gateway-1", "gateway-2", "supervisors"], "{text}");
+    // A gateway's listeners, its connections, its log.
+    assert!(took.iter().all(|(_, took)| took.open_fds > 8 && took.resident_bytes > 1 << 20), "{took:?}");
+    assert!(text.contains("not judged: no process ran for 40 s"), "{text}");
+}
+
+#[test]
+fn a_soak_that_cannot_be_is_refused_and_nothing_starts() {
+    let place = tempfile::tempdir().expect("a directory");
+    std::fs::write(place.path().join("script"), "at 2s end").expect("written");
+    let said = |arguments: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments.split(' ')).current_dir(place.path()).env("TMPDIR", place.path());
+        let output = command.stdin(Stdio::null()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let short = said("rehearse --soak 9s");
+    assert!(short.contains("the soak would last 9 s; expected 10 to 86400 s with this policy"), "{short}");
+    assert!(short.contains("--soak 10s to --soak 24h"), "{short}");
+    assert!(said("rehearse --soak 25h").contains("the soak would last 90000 s"));
+    assert!(said("rehearse --soak soon").contains("\"soon\" is not a duration"));
+    for other in ["--script script", "--fault kill"] {
+        let both = said(&format!("rehearse --soak 60s {other}"));
+        assert!(both.contains("cannot be used with") && both.contains("--soak"), "{both}");
+    }
+    let left: Vec<_> = std::fs::read_dir(place.path()).expect("listed").flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
 #[test]
 fn the_old_way_hurts_and_it_is_measured_how() {
     let _alone = alone();

@@ -29,7 +29,8 @@ pub(crate) async fn run(
     let life = if settings.policy.token_ttl == 0 { scale::USUAL_TTL } else { settings.policy.token_ttl };
     // Long enough for every token of the old key to end.
     let watched = Duration::from_secs(life + settings.policy.leeway + 3);
-    let settings = Settings { script: Script::default(), ends_at: BEFORE + watched, ..settings.clone() };
+    let (script, ends_at) = (Script::default(), BEFORE + watched);
+    let settings = Settings { script, ends_at, soak: false, ..settings.clone() };
     view.says("For comparison, the same load while the key is deleted and every gateway restarted:");
 
     let (events, received) = mpsc::unbounded_channel();

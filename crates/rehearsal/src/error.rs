@@ -33,6 +33,19 @@ pub enum RehearsalError {
         /// The scaled policy's `max_skew`.
         most: u64,
     },
+    /// A soak that is too short for anything to happen, or too long.
+    #[error("the soak would last {found} s; expected {least} to {most} s with this policy")]
+    Soak {
+        /// How long, in seconds.
+        found: u64,
+        /// One rotation and what follows from it.
+        least: u64,
+        /// As long as what is kept of a run suffices.
+        most: u64,
+    },
+    /// Two scripts.
+    #[error("a soak draws its own script, and a script was given")]
+    SoakAndScript,
     /// The script cannot be played.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -127,7 +140,9 @@ impl RehearsalError {
 
     /// Whether what was asked for cannot be understood or done, rather than that it went wrong.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Option { .. } | Self::Skew { .. } | Self::Script(_) | Self::Policy(_))
+        let options =
+            matches!(self, Self::Option { .. } | Self::Skew { .. } | Self::Script(_) | Self::Policy(_));
+        options || matches!(self, Self::Soak { .. } | Self::SoakAndScript)
     }
 
     pub(crate) fn gateways(found: usize) -> Self {

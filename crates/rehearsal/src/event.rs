@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::adversary::Attack;
 use crate::moment::{Moment, Stamp};
+use crate::record::{Process, Sample};
 use crate::replica::ReplicaName;
 
 /// Something that happened.
@@ -60,6 +61,13 @@ pub enum Event {
         replica: ReplicaName,
         /// What.
         what: ReplicaEvent,
+    },
+    /// It was measured what a process takes of the machine.
+    Measured {
+        /// Which process.
+        process: Process,
+        /// When, and what.
+        sample: Sample,
     },
     /// A step of the script.
     Step {

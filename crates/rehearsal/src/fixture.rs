@@ -121,5 +121,6 @@ pub(crate) fn settings() -> Settings {
         seed: 1729,
         script: crate::script::parse("at 4s rotate\nat 9s revoke active\nat 15s end").expect("a script"),
         ends_at: Duration::from_secs(15),
+        soak: false,
     }
 }

@@ -46,7 +46,7 @@ mod work;
 pub use contrast::Contrast;
 pub use error::RehearsalError;
 pub use moment::{Moment, Stamp};
-pub use rehearsal::{Options, Rehearsed, rehearse};
+pub use rehearsal::{LONGEST_SOAK, Options, Rehearsed, SHORTEST_SOAK, rehearse};
 pub use replica::{MOST_REPLICAS, ReplicaName};
 pub use sandbox::SandboxName;
 pub use scale::{USUAL_TTL, scaled_policy};

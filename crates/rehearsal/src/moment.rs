@@ -31,8 +31,11 @@ impl Moment {
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        write!(f, "{:02}:{:02}", seconds / 60, seconds % 60)
+        let (minutes, seconds) = (self.0.as_secs() / 60, self.0.as_secs() % 60);
+        match minutes / 60 {
+            0 => write!(f, "{minutes:02}:{seconds:02}"),
+            hours => write!(f, "{hours}:{:02}:{seconds:02}", minutes % 60),
+        }
     }
 }
 
@@ -103,6 +106,8 @@ mod tests {
     fn moments_read_as_minutes_and_seconds() {
         assert_eq!(Moment(Duration::from_millis(4_900)).to_string(), "00:04");
         assert_eq!(Moment(Duration::from_secs(83)).to_string(), "01:23");
+        assert_eq!(Moment(Duration::from_secs(3_599)).to_string(), "59:59");
+        assert_eq!(Moment(Duration::from_secs(45_296)).to_string(), "12:34:56");
         assert_eq!(Moment::at_seconds(-1.0), Moment::default());
         assert_eq!(serde_json::to_string(&Moment(Duration::from_micros(1_234_567))).unwrap(), "1.235");
     }

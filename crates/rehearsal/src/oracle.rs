@@ -4,7 +4,7 @@
 //! operator ended, and which generation a replica has shown that it holds. It shares no code with the
 //! verifier that it judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use keystile_keyring::{Kid, Manifest, UnixTime};
 use serde::Serialize;
@@ -47,6 +47,9 @@ impl Ruling {
     }
 }
 
+/// The most generations of which it is remembered since when a replica holds them.
+const MOST_SHOWN: usize = 64;
+
 /// What the oracle remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
@@ -58,7 +61,7 @@ pub struct Oracle {
     /// Lineages that began at or before this instant are refused.
     floor: Option<Floor>,
     /// When each replica first showed that it holds a generation, ascending.
-    shown: BTreeMap<ReplicaName, Vec<(u64, Moment)>>,
+    shown: BTreeMap<ReplicaName, VecDeque<(u64, Moment)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +117,10 @@ impl Oracle {
                 *ended = Ended { last, generation: Some(generation), ..*ended };
             }
         }
+        // What the keyring has forgotten no token can name any more.
+        self.ended.retain(|kid, ended| {
+            ended.generation.is_none() || manifest.key(kid).is_some() || manifest.tombstone(kid).is_some()
+        });
         if let (Some(at), Some(floor)) = (manifest.lineage_floor, &mut self.floor)
             && floor.generation.is_none()
         {
@@ -124,8 +131,12 @@ impl Oracle {
     /// A replica showed, at `moment`, that it holds `generation`.
     pub fn showed(&mut self, replica: ReplicaName, generation: u64, moment: Moment) {
         let shown = self.shown.entry(replica).or_default();
-        if shown.last().is_none_or(|(last, _)| *last < generation) {
-            shown.push((generation, moment));
+        if shown.back().is_none_or(|(last, _)| *last < generation) {
+            shown.push_back((generation, moment));
+        }
+        // Who shows a later one held the earlier too: only of the oldest it is forgotten since when.
+        if shown.len() > MOST_SHOWN {
+            shown.pop_front();
         }
     }
 

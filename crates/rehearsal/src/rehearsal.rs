@@ -15,7 +15,7 @@ use crate::record::Record;
 use crate::recorder;
 use crate::replica::MOST_REPLICAS;
 use crate::scale::scaled_policy;
-use crate::script::{Script, usual, with_fault};
+use crate::script::{Script, drawn, least, usual, with_fault};
 use crate::settings::Settings;
 use crate::stage::{Means, Stage};
 use crate::verdict::Verdict;
@@ -23,6 +23,10 @@ use crate::view::View;
 
 /// The most supervisors that one process rehearses with.
 const MOST_SUPERVISORS: usize = 10_000;
+/// The shortest soak, in seconds.
+pub const SHORTEST_SOAK: u64 = 10;
+/// The longest soak, in seconds.
+pub const LONGEST_SOAK: u64 = 24 * 3600;
 /// The longest life of a token that is rehearsed, in seconds.
 const LONGEST_TTL: u64 = 600;
 /// How long the load goes on after the last step of a script that does not say.
@@ -46,6 +50,9 @@ pub struct Options {
     pub seed: u64,
     /// What happens; the usual script, if absent.
     pub script: Option<Script>,
+    /// Instead of a script, one that the seed draws and that goes on for so many seconds, [`SHORTEST_SOAK`] to
+    /// [`LONGEST_SOAK`].
+    pub soak: Option<u64>,
     /// Faults to add: names, or steps as a script writes them.
     pub faults: Vec<String>,
     /// Also put the same load on delete-and-restart.
@@ -64,6 +71,7 @@ impl Default for Options {
             skew: 0,
             seed: 1729,
             script: None,
+            soak: None,
             faults: Vec::new(),
             baseline: false,
             keep: false,
@@ -93,7 +101,12 @@ impl Options {
         if self.skew > policy.max_skew {
             return Err(RehearsalError::Skew { found: self.skew, most: policy.max_skew });
         }
-        let mut script = self.script.clone().unwrap_or_else(|| usual(&policy, self.gateways));
+        let mut script = match (self.soak, &self.script) {
+            (Some(_), Some(_)) => return Err(RehearsalError::SoakAndScript),
+            (Some(seconds), None) => drawn(&policy, self.gateways, self.seed, soak(seconds, &policy)?),
+            (None, Some(script)) => script.clone(),
+            (None, None) => usual(&policy, self.gateways),
+        };
         for fault in &self.faults {
             script = with_fault(script, fault, self.gateways)?;
         }
@@ -108,8 +121,18 @@ impl Options {
             seed: self.seed,
             ends_at: script.ends_at(REST),
             script,
+            soak: self.soak.is_some(),
         })
     }
+}
+
+/// How long to soak, if that can be.
+fn soak(seconds: u64, policy: &Policy) -> Result<Duration, RehearsalError> {
+    let least = least(policy).as_secs().max(SHORTEST_SOAK);
+    if (least..=LONGEST_SOAK).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(RehearsalError::Soak { found: seconds, least, most: LONGEST_SOAK })
 }
 
 fn within(name: &'static str, found: u64, least: u64, most: u64) -> Result<(), RehearsalError> {
@@ -179,6 +202,38 @@ mod tests {
         assert_eq!(skewed(1, None).settle().expect("within").skew, 1);
         // 30 s of tokens that live an hour.
         assert_eq!(skewed(2, Some(240)).settle().expect("within").policy.max_skew, 2);
+    }
+
+    #[test]
+    fn a_soak_is_as_long_as_asked_and_its_script_is_the_seeds() {
+        let settle = |seed, seconds| Options { seed, soak: Some(seconds), ..Options::default() }.settle();
+        let day = settle(7, 24 * 3600).expect("a day");
+        assert!(day.soak);
+        assert_eq!(day.ends_at, Duration::from_hours(24));
+        let shortest = settle(7, 10).expect("ten seconds");
+        assert_eq!(shortest.ends_at, Duration::from_secs(10));
+        assert_eq!(settle(7, 600).expect("again").script, settle(7, 600).expect("again").script);
+        assert_ne!(settle(8, 600).expect("another").script, settle(7, 600).expect("again").script);
+    }
+
+    #[test]
+    fn a_soak_that_cannot_be_is_refused() {
+        let soak = |soak| Options { soak: Some(soak), ..Options::default() };
+        assert_eq!(wrong(&soak(9)), "the soak would last 9 s; expected 10 to 86400 s with this policy");
+        assert_eq!(
+            wrong(&soak(86_401)),
+            "the soak would last 86401 s; expected 10 to 86400 s with this policy"
+        );
+        let slow = Policy { verifier_cache: 7200, ..Policy::default() };
+        assert_eq!(
+            wrong(&Options { policy: slow, ttl: Some(60), ..soak(10) }),
+            "the soak would last 10 s; expected 127 to 86400 s with this policy"
+        );
+        let script = crate::script::parse("at 2s end").expect("a script");
+        assert_eq!(
+            wrong(&Options { script: Some(script), ..soak(60) }),
+            "a soak draws its own script, and a script was given"
+        );
     }
 
     #[test]

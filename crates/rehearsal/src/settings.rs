@@ -27,6 +27,8 @@ pub struct Settings {
     pub script: Script,
     /// When the load ends, from its begin.
     pub ends_at: Duration,
+    /// Whether the script was drawn to go on for long, and what every process takes of the machine is measured.
+    pub soak: bool,
 }
 
 /// How a supervisor gets its first token.

@@ -21,6 +21,7 @@ use crate::event::{Event, ReplicaEvent};
 use crate::fleet::{Common, Fleet};
 use crate::load::{Crew, Events, Field, Sandbox, attack, keep_calling};
 use crate::moment::RunClock;
+use crate::record::{Process, Sample};
 use crate::settings::Settings;
 use crate::work::WorkDir;
 
@@ -28,6 +29,10 @@ use crate::work::WorkDir;
 const ATTACKERS: usize = 6;
 /// How often the supervisors' counters are read and the gateways looked after.
 const LOOK: Duration = Duration::from_millis(200);
+/// How often it is measured what processes take of the machine.
+const MEASURE: Duration = Duration::from_secs(1);
+/// The most keys that a script can name by their number.
+const MOST_NUMBERED: usize = 200;
 /// Who changes the keyring, in its history.
 pub(crate) const ACTOR: &str = "rehearsal";
 
@@ -134,6 +139,9 @@ impl Stage {
         tasks.spawn(async move { pacer.run(clock.as_ref()).await });
         tasks.spawn(Arc::clone(self).look_after());
         tasks.spawn(Arc::clone(self).follow());
+        if self.settings.soak {
+            tasks.spawn(Arc::clone(self).measure());
+        }
         tasks
     }
 
@@ -145,6 +153,25 @@ impl Stage {
             for (replica, how) in self.field.fleet.died() {
                 let what = ReplicaEvent::Died(how);
                 self.field.tell(Event::Replica { at: self.field.clock.moment(), replica, what });
+            }
+        }
+    }
+
+    /// Measures what every process takes of the machine.
+    async fn measure(self: Arc<Self>) {
+        let tell = |process, took| {
+            let at = self.field.clock.moment();
+            self.field.tell(Event::Measured { process, sample: Sample { at, took } });
+        };
+        loop {
+            tokio::time::sleep(MEASURE).await;
+            for name in self.field.fleet.names() {
+                if let Some(took) = self.field.fleet.footprint(name).await {
+                    tell(Process::Gateway(name), took);
+                }
+            }
+            if let Some(took) = keystile_system::footprint() {
+                tell(Process::Own, took);
             }
         }
     }
@@ -173,7 +200,7 @@ impl Stage {
     pub(crate) fn committed(&self, manifest: &Manifest) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         for key in &manifest.keys {
-            if !keys.contains(&key.kid) {
+            if keys.len() < MOST_NUMBERED && !keys.contains(&key.kid) {
                 keys.push(key.kid.clone());
             }
         }

@@ -1,15 +1,18 @@
 //! The verdict: what was measured against what must hold.
 
+mod flat;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::adversary::Attack;
-use crate::event::{NoAnswer, ReplicaEvent};
+use crate::event::NoAnswer;
 use crate::moment::seconds_of;
 use crate::oracle::Ruling;
-use crate::record::{Attempts, Cause, Mistake, Record};
+use crate::record::{Attempts, Cause, Judged, Mistake, Record};
 use crate::settings::Bootstrap;
+pub(crate) use flat::mebibytes;
 use keystile_picture::{briefly, grouped};
 
 /// What a rehearsal came to.
@@ -77,6 +80,9 @@ pub struct Figures {
     /// Within this time 99 % of the answers came, in seconds.
     #[serde(serialize_with = "seconds_of")]
     pub latency_most: Duration,
+    /// Of a soak: what each process took of the machine that ran long enough to be judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub footprints: Vec<Judged>,
 }
 
 /// Honest calls that were refused for one reason.
@@ -171,6 +177,7 @@ impl Figures {
             reached: reached(record),
             latency_half: record.latency.quantile(0.5),
             latency_most: record.latency.quantile(0.99),
+            footprints: record.footprints.judged(),
         }
     }
 }
@@ -215,7 +222,7 @@ fn criteria(record: &Record, figures: &Figures) -> Vec<Criterion> {
         holds,
     };
     let judged = figures.verified + record.calls.rejected();
-    vec![
+    let mut criteria = vec![
         none(
             "valid tokens wrongly rejected",
             figures.wrongly_rejected,
@@ -245,7 +252,11 @@ fn criteria(record: &Record, figures: &Figures) -> Vec<Criterion> {
         alive(record),
         errors(record),
         attacked(figures),
-    ]
+    ];
+    if record.settings.soak {
+        criteria.extend(flat::criteria(record, figures));
+    }
+    criteria
 }
 
 /// A replica that answers may verify by an older generation for max_staleness and a clock's error at most.
@@ -289,8 +300,7 @@ fn steps(record: &Record) -> Criterion {
 }
 
 fn alive(record: &Record) -> Criterion {
-    let deaths = record.replicas.iter().flat_map(|replica| &replica.events);
-    let deaths = deaths.filter(|(_, what)| matches!(what, ReplicaEvent::Died(_))).count();
+    let deaths: u64 = record.replicas.iter().map(|replica| replica.deaths).sum();
     Criterion {
         name: "gateways that ended by themselves",
         found: format!("{deaths}"),

@@ -46,6 +46,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FAULT")]
     fault: Vec<String>,
 
+    /// Instead of the usual script, go on for so long, 10s to 24h, with operations and faults that the seed draws;
+    /// and see whether memory and descriptors stay as they are
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, conflicts_with_all = ["script", "fault"])]
+    soak: Option<u64>,
+
     /// Play this script instead of the usual one
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -177,6 +182,9 @@ fn failure(error: &RehearsalError) -> Failure {
             "rehearse a smaller skew, or give a longer --ttl or a policy with a larger max_skew: it is scaled with \
              the tokens' lifetime, to whole seconds",
         ),
+        RehearsalError::Soak { least, .. } => failure.expected(format!("--soak {least}s to --soak 24h")).remedy(
+            "give another --soak; with a shorter --ttl, or a policy with a shorter verifier_cache, a rotation takes less",
+        ),
         _ => failure,
     }
 }
@@ -200,6 +208,7 @@ async fn options(app: &App, args: &Args) -> Result<Options, Failure> {
         skew: args.skew,
         seed: args.seed,
         script,
+        soak: args.soak,
         faults: args.fault.clone(),
         baseline: args.baseline,
         keep: args.keep,

@@ -12,6 +12,9 @@ use super::forge::{Forgery, Seal, tamper};
 use super::key::ForgingKey;
 use crate::error::RehearsalError;
 
+/// The most keys that are kept of those that have left the keyring.
+const MOST_GONE: usize = 32;
+
 /// What is known of the replica that is attacked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
@@ -49,7 +52,7 @@ impl Arsenal {
         Ok(Self { thief, thief_kid, stolen: BTreeMap::new(), manifest, slack: skew + 1 })
     }
 
-    /// Steals the keys of a generation; what was stolen before stays stolen.
+    /// Steals the keys of a generation; what was stolen before stays stolen as long as it is of use.
     pub(crate) fn steal(
         &mut self,
         manifest: Arc<Manifest>,
@@ -61,6 +64,13 @@ impl Arsenal {
             }
         }
         if manifest.generation >= self.manifest.generation {
+            // Of the keys that are gone the latest are tried; those of a long run are many.
+            let gone: Vec<_> = manifest.tombstones.iter().rev().take(MOST_GONE).collect();
+            self.stolen.retain(|kid, _| {
+                manifest.key(kid).is_some()
+                    || keys.iter().any(|(held, _)| held == kid)
+                    || gone.iter().any(|stone| stone.kid == *kid)
+            });
             self.manifest = manifest;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Presents tokens to one replica, and says what came of it.
 
 mod answer;
+mod gauges;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,8 @@ use tower::{Service as _, ServiceExt as _};
 
 use crate::error::RehearsalError;
 use crate::event::{NoAnswer, Outcome, Via};
+
+pub(crate) use gauges::Gauges;
 
 /// Connections to each replica.
 const CONNECTIONS: usize = 4;

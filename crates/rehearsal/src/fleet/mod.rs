@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keystile_system::Footprint;
 use tokio::sync::Mutex;
 
 use crate::certificates::{Authority, Pair};
-use crate::client::{Readiness, Wire};
+use crate::client::{Gauges, Readiness, Wire};
 use crate::dice::Dice;
 use crate::error::RehearsalError;
 use crate::replica::ReplicaName;
@@ -49,6 +50,7 @@ struct Replica {
     address: SocketAddr,
     log: PathBuf,
     wire: Wire,
+    gauges: Gauges,
     process: Mutex<Process>,
 }
 
@@ -60,8 +62,9 @@ impl Fleet {
         dice: &mut Dice,
     ) -> Result<Self, RehearsalError> {
         let guard = Guard::post()?;
-        let addresses = ports::free(shifts.len(), dice)?;
-        let replica = |(index, (address, shift)): (usize, (SocketAddr, &i64))| {
+        let mut addresses = ports::free(2 * shifts.len(), dice)?;
+        let admins = addresses.split_off(shifts.len());
+        let replica = |(index, ((address, admin), shift)): (usize, ((SocketAddr, SocketAddr), &i64))| {
             let name = ReplicaName::of_index(index);
             let log = common.logs.join(format!("{}{name}.log", common.label));
             // Gateways append, because they are started again: what another run left is not theirs.
@@ -72,6 +75,7 @@ impl Fleet {
                 store: common.store.to_owned(),
                 witness: common.witness.to_owned(),
                 address,
+                admin,
                 server: common.server.clone(),
                 authority: common.authority.path(),
                 shift: *shift,
@@ -80,10 +84,11 @@ impl Fleet {
                 group: guard.group(),
             };
             let wire = Wire::to(address, common.authority.pem())?;
-            Ok(Replica { name, address, log, wire, process: Mutex::new(Process::new(spec)) })
+            let gauges = Gauges::of(admin)?;
+            Ok(Replica { name, address, log, wire, gauges, process: Mutex::new(Process::new(spec)) })
         };
         let replicas: Result<Vec<_>, RehearsalError> =
-            addresses.into_iter().zip(shifts).enumerate().map(replica).collect();
+            addresses.into_iter().zip(admins).zip(shifts).enumerate().map(replica).collect();
         Ok(Self { replicas: replicas?, _guard: guard })
     }
 
@@ -105,6 +110,11 @@ impl Fleet {
     /// The connections to one.
     pub(crate) fn wire(&self, name: ReplicaName) -> Option<&Wire> {
         self.replica(name).map(|replica| &replica.wire)
+    }
+
+    /// What its gauges say that its process takes of the machine; `None` if they do not answer or say.
+    pub(crate) async fn footprint(&self, name: ReplicaName) -> Option<Footprint> {
+        self.replica(name)?.gauges.footprint().await
     }
 
     fn replica(&self, name: ReplicaName) -> Option<&Replica> {

@@ -17,17 +17,18 @@ pub(crate) struct Bar {
 /// A time in one state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Span {
-    /// Seconds since the run began.
+    /// Seconds since the picture's begin.
     pub(crate) from: f64,
-    /// Seconds since the run began.
+    /// Seconds since the picture's begin.
     pub(crate) to: f64,
     /// The state.
     pub(crate) state: KeyState,
 }
 
-/// One bar for each key, in the order in which they appeared.
+/// One bar for each key from where the pictures begin, in the order in which they appeared.
 pub(crate) fn bars(record: &Record) -> Vec<Bar> {
     let intervals = intervals(record);
+    let begin = record.pictured_from().seconds();
     let bar = |kid: &Kid| {
         let mut spans: Vec<Span> = Vec::new();
         for (from, to, manifest) in &intervals {
@@ -39,6 +40,9 @@ pub(crate) fn bars(record: &Record) -> Vec<Bar> {
                 _ => spans.push(Span { from: *from, to: *to, state }),
             }
         }
+        for span in &mut spans {
+            (span.from, span.to) = (span.from - begin, span.to - begin);
+        }
         Bar { kid: kid.clone(), spans }
     };
     record.keys.iter().map(bar).collect()
@@ -46,11 +50,12 @@ pub(crate) fn bars(record: &Record) -> Vec<Bar> {
 
 /// Whole seconds and commits cut the run into intervals in which no state changes.
 fn intervals(record: &Record) -> Vec<(f64, f64, &Manifest)> {
-    let end = record.now.seconds();
-    let seconds = (0_u32..).map(f64::from).take_while(|second| *second < end);
+    let (begin, end) = (record.pictured_from().seconds(), record.now.seconds());
+    let seconds = (0_u32..).map(f64::from).skip_while(|second| *second < begin);
+    let seconds = seconds.take_while(|second| *second < end);
     let mut cuts: Vec<f64> = seconds.chain(record.generations.iter().map(|(at, _)| at.seconds())).collect();
-    cuts.push(end);
-    cuts.retain(|cut| *cut <= end);
+    cuts.extend([begin, end]);
+    cuts.retain(|cut| (begin..=end).contains(cut));
     cuts.sort_by(f64::total_cmp);
     let interval = |pair: &[f64]| {
         let (from, to) = (*pair.first()?, *pair.last()?);

@@ -1,24 +1,29 @@
 //! What happened, as far as it matters for the view, the verdict and the report: a fold over the events.
 
+mod footprints;
 mod gaps;
 mod latency;
 mod rates;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystile_keyring::{Kid, Manifest, UnixTime};
 use serde::Serialize;
 
 use crate::adversary::Attack;
-use crate::event::{Attacked, Call, Event, NoAnswer, Outcome, ReplicaEvent, Via};
+use crate::event::{Attacked, Call, Event, NoAnswer, Outcome, ReplicaEvent, StepEvent, Via};
 use crate::moment::Moment;
 use crate::oracle::{Oracle, Ruling};
 use crate::replica::ReplicaName;
 use crate::sandbox::SandboxName;
 use crate::settings::{Bootstrap, Settings};
 
+pub use footprints::{
+    Footprints, GROWTH, Judged, LEAST, Process, SLACK_BYTES, SLACK_FDS, Sample, Series, Trend,
+};
 pub use gaps::{Cause, Gap, Gaps};
 pub use latency::Latency;
 pub use rates::{PER_SECOND, Rates};
@@ -51,9 +56,11 @@ pub struct Record {
     pub replicas: Vec<ReplicaRecord>,
     /// Each step of the script.
     pub steps: Vec<StepRecord>,
-    /// Each generation.
+    /// What every process takes of the machine, if that is measured.
+    pub footprints: Footprints,
+    /// Each generation; of a soak those that the pictures show.
     pub generations: Vec<(Moment, Arc<Manifest>)>,
-    /// The keys, in the order in which they appeared.
+    /// The keys, in the order in which they appeared; of a soak those of these generations.
     pub keys: Vec<Kid>,
     /// Token files that the operator minted.
     pub files: u64,
@@ -129,9 +136,18 @@ pub struct ReplicaRecord {
     pub answered: u64,
     /// The newest generation that it has shown.
     pub generation: u64,
-    /// What befell it.
-    pub events: Vec<(Moment, ReplicaEvent)>,
+    /// What befell it, the latest of it.
+    pub events: VecDeque<(Moment, ReplicaEvent)>,
+    /// How often it ended by itself.
+    pub deaths: u64,
 }
+
+/// What befell a replica is kept so often.
+const MOST_BEFELL: usize = 64;
+/// The pictures of a soak show so much of its end.
+const PICTURED: Duration = Duration::from_mins(3);
+/// Of the steps of a soak that went as written so many keep what they told.
+const DETAILED: usize = 100;
 
 impl Record {
     /// The record of a run that begins.
@@ -149,7 +165,8 @@ impl Record {
             shift: *shift,
             answered: 0,
             generation: 0,
-            events: Vec::new(),
+            events: VecDeque::new(),
+            deaths: 0,
         });
         Self {
             epoch,
@@ -163,6 +180,7 @@ impl Record {
             supervisors: supervisors.collect(),
             replicas: replicas.collect(),
             steps: settings.script.steps.iter().cloned().map(StepRecord::new).collect(),
+            footprints: Footprints::default(),
             generations: Vec::new(),
             keys: Vec::new(),
             files: 0,
@@ -189,16 +207,9 @@ impl Record {
                     step.reached.entry(*replica).or_insert(*after);
                 }
             }
-            Event::Replica { at, replica, what } => {
-                if let Some(record) = self.replicas.get_mut(replica.index()) {
-                    record.events.push((*at, what.clone()));
-                }
-            }
-            Event::Step { at, step, what } => {
-                if let Some(step) = self.steps.get_mut(*step) {
-                    step.apply(*at, what);
-                }
-            }
+            Event::Replica { at, replica, what } => self.befell(*at, *replica, what),
+            Event::Step { at, step, what } => self.step(*at, *step, what),
+            Event::Measured { process, sample } => self.footprints.measured(*process, *sample),
             Event::Supply { obtained, files } => {
                 for (supervisor, obtained) in self.supervisors.iter_mut().zip(obtained) {
                     supervisor.obtained = *obtained;
@@ -206,6 +217,33 @@ impl Record {
                 self.files = *files;
             }
             Event::Ended { at } => self.now = *at,
+        }
+    }
+
+    fn befell(&mut self, at: Moment, replica: ReplicaName, what: &ReplicaEvent) {
+        // What a process took is not told after its end; what came later anyhow ends with the next begin.
+        if !matches!(what, ReplicaEvent::Frozen | ReplicaEvent::Thawed) {
+            self.footprints.ended(Process::Gateway(replica));
+        }
+        let Some(record) = self.replicas.get_mut(replica.index()) else {
+            return;
+        };
+        record.deaths += u64::from(matches!(what, ReplicaEvent::Died(_)));
+        record.events.push_back((at, what.clone()));
+        if record.events.len() > MOST_BEFELL {
+            record.events.pop_front();
+        }
+    }
+
+    fn step(&mut self, at: Moment, index: usize, what: &StepEvent) {
+        if let Some(step) = self.steps.get_mut(index) {
+            step.apply(at, what);
+        }
+        if self.settings.soak
+            && let Some(earlier) = index.checked_sub(DETAILED).and_then(|index| self.steps.get_mut(index))
+            && earlier.as_expected()
+        {
+            earlier.told = Vec::new();
         }
     }
 
@@ -331,6 +369,24 @@ impl Record {
             }
         }
         self.generations.push((at, Arc::clone(manifest)));
+        if self.settings.soak {
+            self.forget(Moment(at.0.saturating_sub(PICTURED)));
+        }
+    }
+
+    /// Forgets what the pictures do not show: everything that was over before `from`.
+    fn forget(&mut self, from: Moment) {
+        let later = self.generations.iter().position(|(at, _)| *at > from).unwrap_or_default();
+        self.generations.drain(..later.saturating_sub(1));
+        let generations = &self.generations;
+        self.keys.retain(|kid| generations.iter().any(|(_, manifest)| manifest.key(kid).is_some()));
+        self.rates.forget(from);
+    }
+
+    /// From when on the pictures show the run: of a soak only its end.
+    pub fn pictured_from(&self) -> Moment {
+        let whole = !self.settings.soak;
+        if whole { Moment::default() } else { Moment(self.now.0.saturating_sub(PICTURED)) }
     }
 
     /// The newest keyring.

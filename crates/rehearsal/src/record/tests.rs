@@ -27,7 +27,7 @@ fn accepted_calls_count_for_key_replica_and_supervisor() {
     assert_eq!((record.supervisors[0].accepted, record.supervisors[1].accepted), (1, 1));
     assert_eq!((record.replicas[0].answered, record.replicas[0].generation), (2, 3));
     assert!(record.oracle.held(ReplicaName::of_index(0), 3, moment(2.0)));
-    assert_eq!(record.rates.series(&kid("a"), moment(1.5))[4], 8.0);
+    assert_eq!(record.rates.series(&kid("a"), moment(0.0), moment(1.5))[4], 8.0);
     assert!(record.latency.quantile(0.5) >= Duration::from_millis(4));
 }
 

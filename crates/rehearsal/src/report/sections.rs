@@ -1,13 +1,13 @@
 //! The parts of the page that are tables.
 
 use keystile_keyring::policy::MEMBERS;
-use keystile_picture::{Cell, briefly, grouped, table};
+use keystile_picture::{Cell, briefly, grouped, line, table};
 
 use crate::event::ReplicaEvent;
-use crate::record::{Cause, Record, StepRecord, StepState};
+use crate::record::{Cause, Judged, Record, StepRecord, StepState};
 use crate::rehearsal::Rehearsed;
 use crate::settings::Bootstrap;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, mebibytes};
 
 /// What must hold, and whether it does.
 pub(super) fn criteria(verdict: &Verdict) -> String {
@@ -49,10 +49,29 @@ pub(super) fn mistakes(verdict: &Verdict) -> String {
     }
 }
 
+/// The most steps of a soak that are shown though they went as written.
+const MOST_STEPS: usize = 200;
+
+fn first_shown(record: &Record) -> usize {
+    if record.settings.soak { record.steps.len().saturating_sub(MOST_STEPS) } else { 0 }
+}
+
+/// What the table of steps is.
+pub(super) fn steps_about(record: &Record) -> &'static str {
+    match first_shown(record) {
+        0 => "The numbers are those of the picture.",
+        _ => {
+            "The numbers are those of the picture. Of the steps before the last 200, those that did not go as written."
+        }
+    }
+}
+
 /// The steps of the script, numbered as in the picture.
 pub(super) fn steps(record: &Record) -> String {
-    let rows: Vec<_> =
-        record.steps.iter().enumerate().map(|(index, step)| step_row(index + 1, step)).collect();
+    let first = first_shown(record);
+    let shown = record.steps.iter().enumerate();
+    let shown = shown.filter(|(index, step)| *index >= first || !step.as_expected());
+    let rows: Vec<_> = shown.map(|(index, step)| step_row(index + 1, step)).collect();
     table(&["", "", "at", "step", "what it did", "measured"], &rows)
 }
 
@@ -175,6 +194,49 @@ fn befell(what: &ReplicaEvent) -> String {
         ReplicaEvent::Thawed => "goes on".to_owned(),
         ReplicaEvent::Died(how) => format!("ended by itself: {how}"),
     }
+}
+
+/// What every process took of the machine.
+pub(super) fn footprints(verdict: &Verdict) -> String {
+    let row = |one: &Judged| {
+        let trend = &one.trend;
+        #[allow(clippy::cast_precision_loss, reason = "bytes of a machine's memory")]
+        let resident: Vec<f64> = one.resident.iter().map(|bytes| *bytes as f64).collect();
+        let peak = resident.iter().copied().fold(0.0, f64::max);
+        vec![
+            Cell::Holds(trend.memory_is_flat() && trend.descriptors_are_flat()),
+            Cell::text(one.process.to_string()),
+            Cell::Time(one.began.to_string()),
+            Cell::Time(briefly(one.lasted)),
+            Cell::number(mebibytes(trend.resident_early)),
+            Cell::number(mebibytes(trend.resident_late)),
+            Cell::Code(line(&spread(&resident, SPARKS), peak, SPARKS)),
+            Cell::number(trend.open_early.to_string()),
+            Cell::number(trend.open_late.to_string()),
+        ]
+    };
+    let rows: Vec<_> = verdict.figures.footprints.iter().map(row).collect();
+    let heads = [
+        "",
+        "process",
+        "began",
+        "ran for",
+        "memory, 2nd quarter",
+        "last",
+        "over time",
+        "descriptors",
+        "last",
+    ];
+    table(&heads, &rows)
+}
+
+/// The width of a line of blocks.
+const SPARKS: usize = 24;
+
+/// So many of the values, evenly.
+fn spread(values: &[f64], count: usize) -> Vec<f64> {
+    let at = |index: usize| values.get(index * values.len() / count.max(1)).copied();
+    (0..count).filter_map(at).collect()
 }
 
 /// The policy, as it is and as it was rehearsed.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::moment::Moment;
 use crate::picture::{bars, letters};
 use crate::rehearsal::Rehearsed;
 use crate::verdict::Criterion;
@@ -27,7 +28,11 @@ pub fn text(rehearsed: &Rehearsed, report: &str, ink: Ink) -> String {
     }
     text.push_str(&figures(rehearsed));
     // Writing to a string cannot fail.
-    let picture = letters(&bars(&rehearsed.record), rehearsed.record.now.seconds());
+    let (begin, end) = (rehearsed.record.pictured_from(), rehearsed.record.now);
+    let picture = letters(&bars(&rehearsed.record), end.since(begin).as_secs_f64());
+    if begin > Moment::default() {
+        let _ = write!(text, "\n  The end of the run: 0 s is {begin} after its begin.");
+    }
     let _ = writeln!(text, "\n{picture}");
     text.push_str(&why_not(rehearsed, ink));
     let _ = writeln!(text, "  {:<NAME$}{report}", "report");

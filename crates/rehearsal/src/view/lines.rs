@@ -1,6 +1,9 @@
 //! One line per step, for whatever is no terminal.
 
+use std::time::Duration;
+
 use crate::event::Event;
+use crate::moment::Moment;
 use crate::record::Record;
 use crate::settings::Settings;
 
@@ -11,12 +14,17 @@ use keystile_picture::Ink;
 pub struct Lines<'a> {
     write: Writer<'a>,
     ink: Ink,
+    /// When it was last told what processes take of the machine.
+    told: Moment,
 }
+
+/// How often that is told.
+const TELL: Duration = Duration::from_mins(1);
 
 impl<'a> Lines<'a> {
     /// Writes to `write`.
     pub fn new(write: Writer<'a>, ink: Ink) -> Self {
-        Self { write, ink }
+        Self { write, ink, told: Moment::default() }
     }
 }
 
@@ -40,7 +48,14 @@ impl View for Lines<'_> {
         }
     }
 
-    fn frame(&mut self, _: &Record) {}
+    fn frame(&mut self, record: &Record) {
+        if record.now.since(self.told) >= TELL
+            && let Some(told) = text::footprints(record)
+        {
+            self.told = record.now;
+            self.says(&format!("  {}  {:<12} {told}", record.now, "memory"));
+        }
+    }
 
     fn ends(&mut self, record: &Record) {
         self.says(&text::closing(record.now));

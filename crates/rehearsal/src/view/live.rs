@@ -1,9 +1,12 @@
 //! For a terminal: the same lines, and below them a few that change all the time.
 
+use std::time::Duration;
+
 use keystile_keyring::UnixTime;
 use keystile_picture::{Ink, grouped, line as spark_line};
 
 use crate::event::Event;
+use crate::moment::Moment;
 use crate::oracle::Ruling;
 use crate::record::{Record, StepState};
 use crate::settings::Settings;
@@ -13,6 +16,8 @@ use super::{View, Writer, text};
 
 /// Values of a sparkline: four a second.
 const WIDTH: usize = 32;
+/// As much time as they show.
+const SHOWN: Duration = Duration::from_secs(8);
 /// The most keys that are shown, the newest of those in use.
 const MOST_KEYS: usize = 4;
 
@@ -88,6 +93,7 @@ fn changing(record: &Record) -> Vec<String> {
         rate(record.rates.now(record.now)),
         grouped(wrong),
     )];
+    lines.extend(text::footprints(record).map(|told| format!("         {told}")));
     lines.extend(keys(record));
     let running = record.steps.iter().filter(|step| step.state == StepState::Running);
     lines.extend(running.map(|step| {
@@ -98,20 +104,21 @@ fn changing(record: &Record) -> Vec<String> {
 }
 
 fn keys(record: &Record) -> Vec<String> {
-    let peak = record.rates.peak(record.now);
+    // What is shown at a time, so that it does not matter how long the run is.
+    let begin = Moment(record.now.0.saturating_sub(SHOWN));
+    let peak = record.rates.peak(begin, record.now);
     let now = UnixTime(record.epoch.0 + record.now.0.as_secs());
     let state = |kid| record.keyring().and_then(|manifest| manifest.state_at(kid, now));
     let mut lines = Vec::new();
     for kid in record.keys.iter().rev() {
-        let series = record.rates.series(kid, record.now);
-        let recent = series.get(series.len().saturating_sub(WIDTH)..).unwrap_or_default();
+        let recent = record.rates.series(kid, begin, record.now);
         let state = state(kid).filter(|state| state.published());
         if (state.is_some() || recent.iter().any(|rate| *rate > 0.0)) && lines.len() < MOST_KEYS {
             let word = state.map_or("gone", keystile_keyring::KeyState::as_str);
             lines.push(format!(
                 "         {}  {:<WIDTH$}  {word}",
                 kid.short(),
-                spark_line(recent, peak, WIDTH)
+                spark_line(&recent, peak, WIDTH)
             ));
         }
     }

@@ -2,11 +2,14 @@
 
 use crate::event::ReplicaEvent;
 use crate::moment::Moment;
-use crate::record::{StepRecord, StepState};
+use crate::record::{Process, Record, StepRecord, StepState};
 use crate::replica::ReplicaName;
 use crate::settings::Settings;
 
+use crate::verdict::mebibytes;
+use keystile_keyring::in_words;
 use keystile_picture::{Ink, briefly};
+use keystile_system::Footprint;
 
 /// The width of the column that says what a step did.
 const DID: usize = 44;
@@ -19,8 +22,11 @@ pub(super) fn header(settings: &Settings) -> String {
     };
     let skew = if settings.skew == 0 { String::new() } else { format!(", clocks {} s apart", settings.skew) };
     let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let soak =
+        if settings.soak { format!(", for {}", in_words(settings.ends_at.as_secs())) } else { String::new() };
     format!(
-        "Keystile rehearsal: {} gateway{}, {} supervisor{}, {life}{skew}, directory store, seed {}",
+        "Keystile {}: {} gateway{}, {} supervisor{}, {life}{skew}, directory store{soak}, seed {}",
+        if settings.soak { "soak" } else { "rehearsal" },
         settings.gateways,
         plural(settings.gateways),
         settings.supervisors,
@@ -62,6 +68,15 @@ pub(super) fn replica(at: Moment, replica: ReplicaName, what: &ReplicaEvent, ink
     }
 }
 
+/// What every process takes of the machine now; nothing where that is not measured.
+pub(super) fn footprints(record: &Record) -> Option<String> {
+    let told = |(process, took): (Process, Footprint)| {
+        format!("{process} {} {} fds", mebibytes(took.resident_bytes), took.open_fds)
+    };
+    let told: Vec<_> = record.footprints.now().map(told).collect();
+    (!told.is_empty()).then(|| told.join("   "))
+}
+
 /// The line that closes a run.
 pub(super) fn closing(ended: Moment) -> String {
     format!("  {ended}  {:<12} the load ends after {}", "end", briefly(ended.0))
@@ -72,7 +87,6 @@ mod tests {
     use super::*;
     use crate::event::{Event, StepEvent};
     use crate::fixture::{EPOCH, moment, settings};
-    use crate::record::Record;
     use keystile_keyring::UnixTime;
 
     fn lines(expect: &str, what: StepEvent) -> Option<String> {
@@ -96,6 +110,26 @@ mod tests {
             header(&one)
                 .starts_with("Keystile rehearsal: 1 gateway, 1 supervisor, token lifetime 6 s, clocks 2 s")
         );
+    }
+
+    #[test]
+    fn a_soak_says_how_long_and_what_processes_take() {
+        let settings = Settings { soak: true, ends_at: std::time::Duration::from_mins(30), ..settings() };
+        assert!(header(&settings).starts_with("Keystile soak: 2 gateways"), "{}", header(&settings));
+        assert!(
+            header(&settings).contains("directory store, for 30 min, seed 1729"),
+            "{}",
+            header(&settings)
+        );
+        let mut record = Record::new(settings, UnixTime(EPOCH));
+        assert_eq!(footprints(&record), None);
+        let took = Footprint { resident_bytes: 22_334_668, open_fds: 41 };
+        for process in [Process::Own, Process::Gateway(ReplicaName::of_index(0))] {
+            let sample = crate::record::Sample { at: moment(1.0), took };
+            record.apply(&Event::Measured { process, sample });
+        }
+        let expected = "gateway-1 21.3 MiB 41 fds   supervisors 21.3 MiB 41 fds";
+        assert_eq!(footprints(&record).as_deref(), Some(expected));
     }
 
     #[test]
