@@ -3,6 +3,7 @@
 # Starts it in a new directory $work with the arguments given, and waits until it is ready. Then $main and $admin are
 # the addresses of its listeners. It ends with the script, or after ten minutes.
 serve() {
+    : >"$work/addresses"
     timeout 600 "$keystile" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 "$@" \
         >"$work/addresses" 2>"$work/log" &
     gateway=$!

@@ -26,6 +26,7 @@ mod start;
 mod store;
 mod store_faults;
 mod tls;
+mod tls_profile;
 #[path = "../../../keyring/tests/validator/mod.rs"]
 mod validator;
 mod witness;

@@ -16,7 +16,7 @@ use crate::world::*;
 
 /// An authority for tests. It protects nothing.
 pub struct Authority {
-    pem: String,
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
