@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use keystile_kubernetes::{Access, Api, ObjectName};
 use keystile_store::{DirectoryStore, Store, StoreError, directory};
 use keystile_store_kube::{KubeStore, Pod};
-use keystile_system::{Clock, Entropy, Environment, ProcessEnvironment, SystemClock, SystemEntropy};
+use keystile_system::{
+    Clock, Entropy, Environment, Guarded, ProcessEnvironment, SystemClock, SystemEntropy, guard_memory,
+};
 
 use crate::console::Stream;
 use crate::logs::Logs;
@@ -28,6 +30,8 @@ pub struct World {
     pub stores: OpenStore,
     /// Begins the log.
     pub logs: Box<dyn Fn(Logs) + Send + Sync>,
+    /// Keeps this process's memory out of core dumps and swap.
+    pub guard_memory: Box<dyn Fn() -> Guarded + Send + Sync>,
     /// Configuration strings.
     pub environment: Arc<dyn Environment>,
     /// The time zone that instants are shown in.
@@ -51,6 +55,7 @@ impl World {
             entropy: Arc::new(SystemEntropy),
             stores: Box::new(open),
             logs: Box::new(Logs::install),
+            guard_memory: Box::new(guard_memory),
             environment: Arc::new(ProcessEnvironment),
             zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
             actor: actor(&ProcessEnvironment),

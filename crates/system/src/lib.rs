@@ -1,17 +1,19 @@
 //! The rim: the one place that reads the clocks, the system's randomness, the environment, and what this process
-//! takes of the machine.
+//! takes of the machine, and that asks the system to guard the process's memory.
 //!
 //! Everything else takes a [`Clock`], an [`Entropy`] or an [`Environment`], so that a test can pass
 //! its own. The lints forbid the standard library's readers elsewhere.
 #![allow(clippy::disallowed_methods, reason = "this crate is the rim that the lint protects")]
 
 mod footprint;
+mod memory;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keystile_keyring::UnixTime;
 
 pub use footprint::{Footprint, footprint};
+pub use memory::{Guarded, guard_memory};
 
 /// The two clocks that Keystile reads.
 pub trait Clock: Send + Sync + 'static {

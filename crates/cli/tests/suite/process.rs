@@ -85,6 +85,10 @@ impl Running {
         kill_process(pid, signal).expect("it runs");
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// The next line of its standard output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = Vec::new();

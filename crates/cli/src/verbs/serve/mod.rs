@@ -54,6 +54,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
     let config = loaded.config;
     (app.world.logs)(logs::of_gateway(&config, app.global.verbose));
+    guard_memory(app);
     let place = place(&config)?;
     let clock = (app.world.shifted)(config.clock_shift);
     let store = app.open(&place, Arc::clone(&clock))?;
@@ -74,6 +75,19 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
     Err(Failure::new(Exit::Other, "requests in flight were cut off at shutdown")
         .remedy("give a longer --shutdown-grace"))
+}
+
+/// Before the first private key is read.
+fn guard_memory(app: &App) {
+    let guarded = (app.world.guard_memory)();
+    let word = |yes| if yes { "no" } else { "possible" };
+    let (core_dumps, swap) = (word(guarded.from_dumps), word(guarded.from_swap));
+    if guarded.from_swap {
+        tracing::info!(core_dumps, swap, "memory is guarded");
+    } else {
+        let remedy = "turn swap off or encrypt it, or let the process lock memory (ulimit -l unlimited)";
+        tracing::info!(core_dumps, swap, remedy, "memory may be swapped out");
+    }
 }
 
 fn load(app: &App, args: &Args) -> Result<Loaded, Failure> {

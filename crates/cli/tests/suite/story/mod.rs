@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use keystile_cli::{Place, Stream, World, run};
 use keystile_keyring::UnixTime;
 use keystile_store::{DirectoryStore, MemoryStore, Store};
-use keystile_system::{Clock, Entropy, EntropyError, Environment};
+use keystile_system::{Clock, Entropy, EntropyError, Environment, Guarded};
 use keystile_testkit::ManualClock;
 
 /// 2026-11-23 14:00:00 UTC: when every story begins.
@@ -234,6 +234,7 @@ impl Stage {
                 Ok(Arc::clone(stores.entry(name).or_insert_with(fresh)))
             }),
             logs: Box::new(|_| ()),
+            guard_memory: Box::new(|| Guarded { from_dumps: true, from_swap: true }),
             environment: Arc::new(self.variables.clone()),
             zone: TimeZone::UTC,
             actor: "ada@example".to_owned(),
