@@ -164,9 +164,11 @@ impl Keyring {
         self.keys.iter().map(|key| &key.author).filter(move |author| verifies(&author.kid))
     }
 
-    /// The same, with the strict parser for every header.
-    #[cfg(test)]
-    pub(crate) fn recognising_nothing(mut self) -> Self {
+    /// The same, with the strict parser for every header: what the fuzzers compare with.
+    #[cfg(any(test, fuzzing))]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn recognising_nothing(mut self) -> Self {
         self.keys.iter_mut().for_each(|key| key.sandbox_header = None);
         self
     }

@@ -170,36 +170,3 @@ fn settings_that_contradict_each_other_are_refused() {
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
-
-/// Files of the kept corpus, changed over and over, the same ones in every run: an error or a configuration, and what
-/// that prints reads back as the same.
-#[test]
-fn fuzz_configuration() {
-    use keystile_testkit::mutations::{corpus, fuzz, runs};
-    let inputs = corpus(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/configuration"));
-    let words = &[
-        "=",
-        "\n",
-        "\"",
-        "[",
-        "]",
-        "true",
-        "0",
-        "-1",
-        "1e9",
-        "9223372036854775807",
-        "\\u0000",
-        "\"1h\"",
-        "#",
-        ".",
-    ];
-    let mut read = 0;
-    fuzz(&inputs, words, runs(2_000), |input| {
-        let Ok(toml) = std::str::from_utf8(input) else { return };
-        let Ok(loaded) = load(&[], &[], toml) else { return };
-        read += 1;
-        let printed = loaded.print();
-        assert_eq!(load(&[], &[], &printed).expect("it was printed").config, loaded.config, "{printed}");
-    });
-    assert!(read > inputs.len(), "some changes leave a configuration");
-}

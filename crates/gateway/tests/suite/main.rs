@@ -9,6 +9,7 @@ mod client;
 mod extension;
 mod flood;
 mod frames;
+mod fuzz;
 mod happy;
 mod limits;
 mod logs;
@@ -25,6 +26,7 @@ mod staleness;
 mod start;
 mod store;
 mod store_faults;
+mod targets;
 mod tls;
 mod tls_profile;
 #[path = "../../../keyring/tests/validator/mod.rs"]

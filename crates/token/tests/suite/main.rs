@@ -27,3 +27,4 @@ mod remembered;
 mod reread;
 mod routing;
 mod secrecy;
+mod targets;

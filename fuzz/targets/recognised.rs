@@ -1,0 +1,16 @@
+//! A header recognised by its bytes, beside the strict parser.
+#![no_main]
+#![allow(dead_code, unused_imports, reason = "shared with the tests, of which this is a part")]
+
+#[path = "../../crates/token/tests/suite/common.rs"]
+mod common;
+#[path = "../../crates/token/tests/suite/differential.rs"]
+mod differential;
+#[path = "../../crates/testkit/src/forger.rs"]
+mod forger;
+#[path = "../../crates/token/tests/suite/hostile.rs"]
+mod hostile;
+#[path = "../../crates/token/tests/suite/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::recognised_beside_the_strict_parser(input));
