@@ -8,7 +8,9 @@ use crate::adversary::Attack;
 use crate::contrast::Contrast;
 use crate::event::{Attacked, Event, Order, ReplicaEvent, StepEvent};
 use crate::fixture::{EPOCH, accepted, call, kid, manifest, moment, rejected, settings, stamp};
+use crate::record::{Process, Sample};
 use crate::replica::ReplicaName;
+use keystile_system::Footprint;
 
 /// A little run: a rotation, a revocation, a kill, a wrong refusal.
 fn rehearsed(contrast: bool) -> Rehearsed {
@@ -53,6 +55,10 @@ fn rehearsed(contrast: bool) -> Rehearsed {
     events.push(Event::Call(call(1, "c41d09e7", 12.0, rejected())));
     events.extend(Attack::ALL.iter().map(|attack| {
         Event::Attacked(Attacked { at: moment(1.0), attack: *attack, replica, outcome: rejected() })
+    }));
+    events.extend((0..60_u32).map(|second| {
+        let took = Footprint { resident_bytes: (50 + u64::from(second / 20)) << 20, open_fds: 311 };
+        Event::Measured { process: Process::Own, sample: Sample { at: moment(second.into()), took } }
     }));
     events.push(Event::Supply { obtained: vec![4; 5], files: 1 });
     events.push(Event::Ended { at: moment(15.0) });
