@@ -30,6 +30,14 @@ pub enum OperateError {
         /// The change that won: its verb and actor.
         by: Option<(String, String)>,
     },
+    /// Somebody else dropped the rotation while this run went on with it.
+    #[error("{}", dropped(.operation, .by.as_ref()))]
+    Dropped {
+        /// The rotation.
+        operation: Box<Operation>,
+        /// The change that dropped it: its verb and actor.
+        by: Option<(String, String)>,
+    },
     /// The store cannot be read.
     #[error("the keyring cannot be read")]
     Load(#[from] LoadError),
@@ -104,6 +112,7 @@ impl OperateError {
             | Self::Held { .. }
             | Self::Commit(CommitError::Occupied { .. } | CommitError::Broken(_)) => Failure::Refused,
             Self::Conflict { .. }
+            | Self::Dropped { .. }
             | Self::Commit(CommitError::Conflict { .. } | CommitError::Locked { .. })
             | Self::Store(StoreError::Locked { .. }) => Failure::Conflict,
             Self::Load(_) | Self::Store(_) | Self::Commit(_) | Self::Witness { .. } => Failure::Store,
@@ -117,6 +126,20 @@ fn conflict(found: Option<&Base>, by: Option<&(String, String)>) -> String {
     let who = by.map_or(String::new(), |(verb, actor)| format!(" by {verb} of {actor}"));
     format!(
         "somebody else changed the keyring first: it is at {at}{who}; look, then decide anew: keystile status"
+    )
+}
+
+fn dropped(operation: &Operation, by: Option<&(String, String)>) -> String {
+    let who = match by {
+        Some((verb, actor)) if verb == "rollback" => format!("was rolled back by {actor}"),
+        Some((verb, actor)) => format!("was dropped by {verb} of {actor}"),
+        None => "was dropped by somebody else".to_owned(),
+    };
+    format!(
+        "{} {who} while this run waited: {} never signs, and no other key was made; ask why, then, if it is to be \
+         done: keystile rotate",
+        operation.id,
+        operation.to_kid.short()
     )
 }
 

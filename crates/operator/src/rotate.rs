@@ -61,11 +61,10 @@ impl Operator {
             |waited: Duration| rotation.no_wait || rotation.timeout.is_some_and(|timeout| waited >= timeout);
         // When the store answered last, once it has.
         let mut answered = None;
-        // The rotation that this run has waited with.
         let mut followed = None;
         loop {
             let now = self.clock.uptime();
-            let step = self.step(request, followed.as_ref(), progress).await;
+            let step = self.step(request, &mut followed, progress).await;
             let passing =
                 matches!(step, Ok(Step::Unknown(_))) || step.as_ref().is_err_and(OperateError::may_pass);
             match step {
@@ -78,7 +77,6 @@ impl Operator {
                 Ok(Step::Waits { gate, operation, generation }) => {
                     answered = Some(now);
                     progress.waiting(&operation, &gate, self.clock.now());
-                    followed = Some((*operation).clone());
                     if impatient(now.saturating_sub(began)) {
                         return Err(OperateError::Held { gate, operation, generation });
                     }
@@ -103,19 +101,21 @@ impl Operator {
     async fn step(
         &self,
         request: &Request,
-        followed: Option<&Operation>,
+        followed: &mut Option<Followed>,
         progress: &mut dyn Progress,
     ) -> Result<Step, OperateError> {
         let ready = self.read(true).await?;
         let generation = ready.loaded.manifest.generation;
-        // With a request id the keyring itself remembers what was done.
-        let followed = followed.filter(|_| request.request_id.is_none());
-        if let Some(done) = followed.and_then(|operation| finished(&ready.loaded.manifest, operation)) {
+        if let Some(followed) = &*followed
+            && let Some(done) = followed.ended(&ready.loaded.manifest, request)?
+        {
             return Ok(Step::Over(Outcome::Nothing(done)));
         }
+        Followed::note(followed, &ready.loaded.manifest, request);
         match self.plan(&ready, request)? {
             Planned::Change(plan) => {
                 let signs = plan.next.operation.is_none();
+                let next = plan.next.clone();
                 match self.commit(*plan, ready, progress).await {
                     // Another run of the same rotation took this step: go on from there.
                     Err(OperateError::Conflict { .. }) => Ok(Step::Taken),
@@ -125,7 +125,10 @@ impl Operator {
                     }
                     Err(error) => Err(error),
                     Ok(committed) if signs => Ok(Step::Over(Outcome::Committed(Box::new(committed)))),
-                    Ok(_) => Ok(Step::Taken),
+                    Ok(_) => {
+                        Followed::note(followed, &next, request);
+                        Ok(Step::Taken)
+                    }
                 }
             }
             Planned::Wait { gate, operation } => {
@@ -172,10 +175,37 @@ impl Operator {
     }
 }
 
-/// That another run has carried to its end what this one waited with, if so. To go on would be to rotate again.
-fn finished(manifest: &Manifest, operation: &Operation) -> Option<String> {
-    let in_flight = manifest.operation.as_ref().is_some_and(|now| now.id == operation.id);
-    let signs = manifest.first_activation(&operation.to_kid).is_some();
-    let done = format!("{} is done: another run let {} sign", operation.id, operation.to_kid.short());
-    (signs && !in_flight).then_some(done)
+/// The rotation that this run goes on with, as it was last seen in flight. Once it is not in flight any more this
+/// run ends with it: to go on would be to rotate again.
+struct Followed {
+    operation: Operation,
+    generation: u64,
+}
+
+impl Followed {
+    /// Remembers what is in flight, if `request` goes on with it: an emergency does not.
+    fn note(followed: &mut Option<Self>, manifest: &Manifest, request: &Request) {
+        let joins = !matches!(request.verb, Verb::Rotate { mode: Mode::Emergency, .. });
+        if let Some(operation) = manifest.operation.as_ref().filter(|_| joins) {
+            *followed = Some(Self { operation: operation.clone(), generation: manifest.generation });
+        }
+    }
+
+    /// That another run has carried it to its end, if so; an error if somebody dropped it.
+    fn ended(&self, manifest: &Manifest, request: &Request) -> Result<Option<String>, OperateError> {
+        let operation = &self.operation;
+        if manifest.operation.as_ref().is_some_and(|now| now.id == operation.id) {
+            return Ok(None);
+        }
+        if manifest.first_activation(&operation.to_kid).is_none() {
+            let since: Vec<_> =
+                manifest.history.iter().filter(|change| change.generation > self.generation).collect();
+            let drops = since.iter().find(|change| change.verb == "rollback").or(since.last());
+            let by = drops.map(|change| (change.verb.clone(), change.actor.clone()));
+            return Err(OperateError::Dropped { operation: Box::new(operation.clone()), by });
+        }
+        // With a request id the keyring itself remembers what was done.
+        let done = format!("{} is done: another run let {} sign", operation.id, operation.to_kid.short());
+        Ok(request.request_id.is_none().then_some(done))
+    }
 }

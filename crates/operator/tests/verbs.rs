@@ -82,6 +82,32 @@ async fn a_rotation_that_another_run_finishes_is_done_for_whoever_waits_with_it(
     assert_eq!(world.manifest().await.generation, 3);
 }
 
+/// Whoever waits does not begin a rotation that somebody has just decided against, not even to keep a request.
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_is_rolled_back_is_over_for_whoever_waits_with_it() {
+    for request_id in [None, Some("job-7")] {
+        let world = World::begun().await;
+        world.report("gateway-1").await;
+        let request = rotate(request_id);
+        let waits = async { world.operator.rotate(&request, Rotation::default(), &mut Silent).await };
+        let drops = async {
+            while world.manifest().await.operation.is_none() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            world.apply(Verb::Rollback { to: None }, None).await
+        };
+        let both = Box::pin(async { tokio::join!(waits, drops) });
+        let both = tokio::time::timeout(std::time::Duration::from_hours(1), both).await;
+        let (waited, rolled_back) = both.expect("it does not wait with another one");
+        assert_eq!(committed(rolled_back.expect("nothing signs by it yet")).generation, 3);
+        let error = waited.expect_err("it was rolled back");
+        assert_eq!(error.class(), Failure::Conflict, "{error}");
+        assert!(error.to_string().contains("was rolled back by test while this run waited"), "{error}");
+        let manifest = world.manifest().await;
+        assert_eq!((manifest.generation, manifest.operation), (3, None));
+    }
+}
+
 #[tokio::test]
 async fn t01_a_new_key_signs_only_after_every_verifier_can_know_it() {
     let world = World::begun().await;
