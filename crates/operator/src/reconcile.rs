@@ -65,7 +65,7 @@ impl Operator {
         match self.store.mirror().await? {
             Mirror::Current { .. } => {}
             mirror @ Mirror::Broken { in_the_way: Some(_), .. } => {
-                would.push(format!("Would have {}.", left_alone(&mirror)));
+                would.push(format!("Would leave {}.", left_alone(&mirror)));
             }
             _ => would.push("Would write the single-key members anew.".to_owned()),
         }
@@ -156,7 +156,9 @@ impl Operator {
         };
         if !matches!(self.store.mirror().await?, Mirror::Current { .. }) {
             let line = match self.store.repair_mirror().await.map_err(OperateError::Commit)? {
-                mirror @ Mirror::Broken { in_the_way: Some(_), .. } => left_alone(&mirror),
+                mirror @ Mirror::Broken { in_the_way: Some(_), .. } => {
+                    format!("left {}", left_alone(&mirror))
+                }
                 Mirror::Broken { why, .. } => format!("left the single-key members as they are: {why}"),
                 Mirror::Current { .. } | Mirror::Stale { .. } => {
                     "wrote the single-key members anew".to_owned()
@@ -203,5 +205,5 @@ fn left_alone(mirror: &Mirror) -> String {
         Mirror::Broken { why, .. } => why.as_str(),
         _ => "",
     };
-    format!("left the single-key members as they are: {why}; {}", mirror.remedy())
+    format!("the single-key members as they are: {why}; {}", mirror.remedy())
 }

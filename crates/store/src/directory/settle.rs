@@ -86,6 +86,7 @@ pub(super) fn links(place: &Place, manifest: Option<&Manifest>, log: &mut Log) -
         }
         if !place.has(name)? {
             place.make_link(name, &target)?;
+            log.push(format!("made the link {name} to the newest generation, which was missing"));
         } else if manifest.is_some_and(|manifest| is_known(place, name, manifest)) {
             place.remove(LINK_NEW)?;
             place.make_link(LINK_NEW, &target)?;

@@ -173,7 +173,7 @@ impl Stage {
                 std::fs::write(self.path(file), fleet::openshell_token(which)).expect("a file");
                 String::new()
             }
-            ["cp" | "rm" | "cat" | "chmod", ..] => self.shell(&words),
+            ["cp" | "rm" | "mv" | "cat" | "chmod", ..] => self.shell(&words),
             other => panic!("nobody can {other:?}"),
         }
     }
