@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::args::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
 
 /// Options of `man`.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,6 +19,10 @@ pub(crate) struct Args {
     /// Write every page into this directory instead
     #[arg(long, value_name = "DIR", conflicts_with = "verb")]
     out: Option<PathBuf>,
+
+    /// Say what would be written, and write nothing
+    #[arg(long, requires = "out")]
+    dry_run: bool,
 }
 
 /// Prints a page, or writes all.
@@ -25,7 +30,7 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let mut command = Cli::command();
     command.build();
     if let Some(directory) = &args.out {
-        return write_all(app, &command, directory);
+        return write_all(app, &command, directory, args.dry_run);
     }
     let page = match &args.verb {
         None => page(&command, "keystile")?,
@@ -40,21 +45,21 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
     app.print(&String::from_utf8_lossy(&page))
 }
 
-fn write_all(app: &App, command: &Command, directory: &Path) -> Result<(), Failure> {
-    let cannot = |error: &std::io::Error| {
-        Failure::of(Exit::Other, error)
-            .expected(format!("a directory to write to at {}", directory.display()))
-    };
-    std::fs::create_dir_all(directory).map_err(|error| cannot(&error))?;
+fn write_all(app: &App, command: &Command, directory: &Path, dry_run: bool) -> Result<(), Failure> {
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
-    let pages = verbs.map(|verb| (verb, format!("keystile-{}", verb.get_name())));
-    let mut written = 0;
-    for (command, name) in std::iter::once((command, "keystile".to_owned())).chain(pages) {
-        let path = directory.join(format!("{name}.1"));
-        std::fs::write(path, page(command, &name)?).map_err(|error| cannot(&error))?;
-        written += 1;
+    let verbs = verbs.map(|verb| (verb, format!("keystile-{}", verb.get_name())));
+    let pages: Vec<_> = std::iter::once((command, "keystile".to_owned()))
+        .chain(verbs)
+        .map(|(command, name)| (command, directory.join(format!("{name}.1")), name))
+        .collect();
+    if dry_run {
+        let lines: String = pages.iter().map(|(_, path, _)| format!("  {}\n", path.display())).collect();
+        return app.print(&format!("{} pages would be written:\n{lines}", pages.len()));
     }
-    app.print(&format!("{written} pages written to {}\n", directory.display()))
+    for (command, path, name) in &pages {
+        files::write_page(path, page(command, name)?)?;
+    }
+    app.print(&format!("{} pages written to {}\n", pages.len(), directory.display()))
 }
 
 fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {

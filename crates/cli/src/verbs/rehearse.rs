@@ -98,8 +98,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         rehearsed = rehearse(&options, &means, view.as_mut()) => rehearsed.map_err(|error| failure(&error))?,
         () = stop => return Err(Failure::new(Exit::Other, "the rehearsal was interrupted; everything it started is stopped")),
     };
-    std::fs::write(&place.report, report::html(&rehearsed, &command_line()))
-        .map_err(|error| cannot_write(&place.report, &error))?;
+    files::write_page(&place.report, report::html(&rehearsed, &command_line()))?;
     answer(app, &rehearsed, &place)
 }
 
@@ -154,13 +153,9 @@ impl Place {
     /// The logs lie beside the report, in a directory of its name.
     fn make(report: &Path) -> Result<Self, Failure> {
         let logs = report.with_extension("logs");
-        std::fs::create_dir_all(&logs).map_err(|error| cannot_write(&logs, &error))?;
+        files::make_directory(&logs, files::Entry::Usual)?;
         Ok(Self { report: report.to_owned(), logs })
     }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Other, format!("cannot write {}", path.display())).because(Some(error))
 }
 
 fn means(app: &App, place: &Place) -> Result<Means, Failure> {

@@ -93,7 +93,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let simulated = simulate(settings);
     let took = app.world.clock.uptime().saturating_sub(began);
     if let Some(path) = &args.report {
-        write(path, &report::html(&simulated, &command_line()))?;
+        files::write_page(path, report::html(&simulated, &command_line()))?;
     }
     answer(app, &simulated, took, args.report.as_deref())
 }
@@ -122,14 +122,6 @@ async fn settings(app: &App, args: &Args) -> Result<Settings, Failure> {
         broken: None,
     };
     options.settle().map_err(|error| Failure::of(Exit::Usage, &error))
-}
-
-fn write(path: &Path, page: &str) -> Result<(), Failure> {
-    let place = path.parent().filter(|place| !place.as_os_str().is_empty());
-    let made = place.map_or(Ok(()), std::fs::create_dir_all);
-    made.and_then(|()| std::fs::write(path, page)).map_err(|error| {
-        Failure::new(Exit::Other, format!("cannot write {}", path.display())).because(Some(&error))
-    })
 }
 
 fn answer(app: &App, simulated: &Simulated, took: Duration, page: Option<&Path>) -> Result<(), Failure> {

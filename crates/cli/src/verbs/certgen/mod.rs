@@ -2,7 +2,6 @@
 
 mod issue;
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use keystile_token::SandboxId;
@@ -176,19 +175,12 @@ fn taken(path: &Path) -> Failure {
 }
 
 fn write_pair(place: &Place, pair: &Pair) -> Result<(), Failure> {
-    if let Some(directory) = place.key.parent() {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.map_err(|error| cannot_write(directory, &error))?;
-    }
+    files::make_parent(&place.key, files::Entry::Owner)?;
     for (path, text, mode) in [(&place.key, &pair.key, 0o600), (&place.certificate, &pair.certificate, 0o644)]
     {
-        files::write_new(path, text, mode).map_err(|error| cannot_write(path, &error))?;
+        files::write_new(path, text, mode).map_err(|error| files::cannot_write(path, &error))?;
     }
     Ok(())
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Other, format!("cannot write {}", path.display())).because(Some(error))
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ impl Stage {
         Arc::clone(stores.entry(place.to_owned()).or_insert_with(fresh))
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
