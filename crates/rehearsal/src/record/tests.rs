@@ -192,3 +192,35 @@ fn minted_is_what_gateways_and_operator_gave_out() {
     apply(&mut record, [Event::Supply { obtained: vec![3, 4, 0, 0, 1], files: 2 }]);
     assert_eq!(record.minted(), 10);
 }
+
+#[test]
+fn of_a_long_soak_only_its_end_is_kept_and_what_must_not_happen_is_counted() {
+    let mut record = Record::new(crate::settings::Settings { soak: true, ..settings() }, UnixTime(EPOCH));
+    let replica = ReplicaName::of_index(1);
+    for number in 0..2000_u32 {
+        let (at, this, next) =
+            (moment(f64::from(number) * 5.0), format!("k-{number}"), format!("k-{}", number + 1));
+        let manifest = Arc::new(manifest(u64::from(number) + 1, &[&this, &next], None));
+        let shown = Outcome::Accepted { generation: Some(u64::from(number) + 1) };
+        let died = ReplicaEvent::Died("exit status: 1".into());
+        apply(
+            &mut record,
+            [
+                Event::Generation { at, manifest },
+                Event::Call(call(0, &this, at.seconds(), shown)),
+                Event::Replica { at, replica, what: died },
+            ],
+        );
+    }
+    let pictured = record.pictured_from();
+    assert!(record.now.since(pictured) == PICTURED, "{pictured}");
+    assert!((36..=40).contains(&record.generations.len()), "{}", record.generations.len());
+    assert!(record.generations[0].0 <= pictured, "the picture begins with what held then");
+    assert!((37..=41).contains(&record.keys.len()), "{}", record.keys.len());
+    assert_eq!((record.replicas[1].events.len(), record.replicas[1].deaths), (MOST_BEFELL, 2000));
+    assert_eq!(record.rates.series(&kid("k-1999"), moment(9995.0), moment(9995.25)), [4.0]);
+    assert_eq!(record.rates.series(&kid("k-7"), moment(35.0), moment(35.25)), [0.0]);
+    let first = ReplicaName::of_index(0);
+    assert!(record.oracle.held(first, 2000, moment(9999.0)) && record.oracle.held(first, 1, moment(9999.0)));
+    assert!(!record.oracle.held(first, 1999, moment(9990.0)), "not before it was shown");
+}

@@ -159,6 +159,27 @@ fn keys_stay_stolen_when_the_keyring_forgets_them() {
 }
 
 #[test]
+fn of_the_keys_of_a_long_run_the_latest_are_kept() {
+    let (manifest, mut arsenal) = stolen(&["a", "b"], |_| {});
+    let mut later = (*manifest).clone();
+    for number in 0..200 {
+        let mut keys = PrivateKeys::new();
+        let gone = kid(&format!("k-{number}"));
+        keys.insert(gone.clone(), PrivateKey::generate(&SystemEntropy).expect("a key")).expect("once");
+        later.generation += 1;
+        later.tombstones.push(keystile_keyring::manifest::Tombstone {
+            kid: gone,
+            end: End::Retired,
+            at: UnixTime(EPOCH + 18),
+            named_until: None,
+        });
+        arsenal.steal(Arc::new(later.clone()), &keys).expect("stolen");
+    }
+    assert_eq!(arsenal.stolen.len(), 2 + MOST_GONE);
+    assert!(arsenal.stolen.contains_key(&kid("k-199")) && arsenal.stolen.contains_key(&kid("a")));
+}
+
+#[test]
 fn the_thiefs_own_key_is_nobody_elses() {
     let (manifest, arsenal) = stolen(&["a"], |_| {});
     assert!(manifest.keys.iter().all(|key| key.public_key != PublicKey([0x5a; 32])));
