@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use keystile_keyring::{Kid, UnixTime};
-use keystile_token::{BootstrapMethod, Keyring, Minted, SandboxGrant, SandboxId};
+use keystile_keyring::{Kid, UnixTime, in_words};
+use keystile_token::{BootstrapMethod, Keyring, MintError, Minted, Reason, SandboxGrant, SandboxId};
 use serde::Serialize;
 
 use crate::app::App;
@@ -55,7 +55,7 @@ pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Fai
         .map_err(|error| Failure::of(Exit::Unreachable, &error))?;
     let now = app.now();
     let grant = SandboxGrant::bootstrap(args.sandbox.clone(), BootstrapMethod::TokenFile, now);
-    let minted = keyring.mint(&grant, now).map_err(|error| Failure::of(Exit::Other, &error))?;
+    let minted = keyring.mint(&grant, now).map_err(|error| failure(&error, &keyring, now))?;
     let file = args.out.as_ref().map(|path| path.display().to_string());
     if let Some(path) = args.out.as_ref().filter(|_| !dry_run) {
         files::write_secret(path, &format!("{}\n", minted.token.expose()))?;
@@ -73,6 +73,20 @@ pub(crate) async fn run(app: &App, args: &Args, dry_run: bool) -> Result<(), Fai
         app.say(&told(app, &report, &minted));
     }
     app.answer("keystile/mint/v1", &report, || shown.map_or_else(String::new, |token| format!("{token}\n")))
+}
+
+/// That no token was minted. A revocation of descendants refuses every lineage that began by its second.
+fn failure(error: &MintError, keyring: &Keyring, now: UnixTime) -> Failure {
+    let failure = Failure::of(Exit::Other, error);
+    match (error, keyring.manifest().lineage_floor) {
+        (MintError::Stillborn(Reason::LineageRevoked), Some(floor)) => {
+            let wait = in_words(floor.since(now) + 1);
+            failure.remedy(format!(
+                "a revocation refuses every lineage that began until now: mint again in {wait}"
+            ))
+        }
+        _ => failure,
+    }
 }
 
 /// What is said beside the token, on standard error.
