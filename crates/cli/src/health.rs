@@ -202,6 +202,13 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
             "see its log; it goes on with the last good keyring",
         ));
     }
+    if let Some(why) = &report.tls_stale {
+        problems.push(Problem::warn(
+            "tls-stale",
+            format!("{name} could not read its changed TLS files, and the former certificate stays: {why}"),
+            "put good files in their place: the gateway reads them by itself",
+        ));
+    }
     let skew = report.clock_offset.map_or(0, i64::unsigned_abs);
     if skew > manifest.policy.max_skew {
         problems.push(Problem::fail(
@@ -271,6 +278,7 @@ mod tests {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         }
     }
@@ -317,6 +325,16 @@ mod tests {
         assert_eq!(codes(&keyring(), &[off], BEGAN), ["clock-skew"]);
         let within = ReplicaReport { clock_offset: Some(30), ..replica(1, BEGAN) };
         assert_eq!(codes(&keyring(), &[within], BEGAN), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_replica_that_could_not_reload_its_certificate_is_named() {
+        let stale = ReplicaReport { tls_stale: Some("tls.key: no key".to_owned()), ..replica(1, BEGAN) };
+        let found = problems(&keyring(), DIGEST, std::slice::from_ref(&stale), BEGAN).remove(0);
+        assert_eq!((found.code, found.severity), ("tls-stale", Severity::Warn));
+        assert!(found.found.contains("gateway-0") && found.found.contains("tls.key: no key"), "{found:?}");
+        let left = ReplicaReport { withdrawn_at: Some(BEGAN), ..stale };
+        assert_eq!(codes(&keyring(), &[left], BEGAN), Vec::<&str>::new());
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct ReplicaReport {
     /// Set when it stopped gracefully.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<UnixTime>,
+    /// Why its TLS files, as they are now, are not in force, if they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_stale: Option<String>,
     /// The replica's clock less the store's, in seconds, where the store can tell: see
     /// [`ReplicaReport::offset`]. Never stored.
     #[serde(skip)]
@@ -158,6 +161,7 @@ impl ReplicaReport {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         }
     }
@@ -168,6 +172,9 @@ impl ReplicaReport {
         let mut report: Self = serde_json::from_slice(bytes)?;
         tidy(&mut report.build, 64);
         if let Condition::Degraded(why) = &mut report.condition {
+            tidy(why, 512);
+        }
+        if let Some(why) = &mut report.tls_stale {
             tidy(why, 512);
         }
         report.keys.truncate(limits::KEYS);
@@ -261,6 +268,15 @@ mod tests {
         assert_eq!((read.condition, read.clock_offset), (Condition::Ready, None));
     }
 
+    /// An older version's report says nothing of TLS, and an older version is told nothing while all is well.
+    #[test]
+    fn what_is_wrong_with_tls_is_told_only_where_something_is() {
+        assert_eq!(sample().tls_stale, None);
+        assert!(!serde_json::to_string(&sample()).unwrap().contains("tls"));
+        let stale = ReplicaReport { tls_stale: Some("no such file".to_owned()), ..sample() };
+        assert_eq!(ReplicaReport::from_json(&serde_json::to_vec(&stale).unwrap()).unwrap(), stale);
+    }
+
     #[test]
     fn texts_of_a_report_are_cut_and_made_safe_to_print() {
         let why = format!("\u{1b}[31mred\u{202e}{}", "x".repeat(2000));
@@ -278,10 +294,12 @@ mod tests {
                 },
             })
             .collect();
-        let hostile = ReplicaReport { condition: Condition::Degraded(why), keys, ..sample() };
+        let tls_stale = Some(why.clone());
+        let hostile = ReplicaReport { condition: Condition::Degraded(why), keys, tls_stale, ..sample() };
         let read = ReplicaReport::from_json(&serde_json::to_vec(&hostile).unwrap()).unwrap();
         let Condition::Degraded(why) = &read.condition else { panic!("found {:?}", read.condition) };
         assert!(why.starts_with("?[31mred?xxx") && why.len() == 512, "{why}");
+        assert_eq!(read.tls_stale.as_ref(), Some(why));
         assert_eq!(read.keys.len(), limits::KEYS);
         assert_eq!(read.keys[0].usage.never_expires.len(), KeyUsage::NAMED);
         assert_eq!(read.keys[0].usage.never_expires[3], "sandbox-3?");

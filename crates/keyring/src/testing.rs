@@ -87,6 +87,7 @@ pub(crate) fn report(replica: &str, reported: u64, kids: &[(&str, u64)]) -> Repl
         revoked: Vec::new(),
         lineage_floor: None,
         withdrawn_at: None,
+        tls_stale: None,
         clock_offset: None,
     }
 }

@@ -61,6 +61,7 @@ fn reports(manifest: &Manifest, now: u64) -> Vec<ReplicaReport> {
         revoked: Vec::new(),
         lineage_floor: None,
         withdrawn_at: None,
+        tls_stale: None,
         clock_offset: Some(0),
     };
     vec![report("gateway-1"), report("gateway-2")]

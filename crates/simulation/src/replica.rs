@@ -238,6 +238,7 @@ impl Replica {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         })
     }

@@ -110,6 +110,7 @@ impl Story {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: Some(0),
         }
     }

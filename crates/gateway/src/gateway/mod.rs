@@ -94,7 +94,7 @@ impl<L: Listener> Gateway<L> {
         let (parts, registry, sightings) = Parts::around(first, clock, &config);
         let (public, health) = parts.public(&config, entropy, services, cluster)?;
         let admin = parts.admin(identity.clone(), registry, tls.clone(), store.as_ref());
-        let reporter = parts.reporter(&config, identity, store);
+        let reporter = parts.reporter(&config, identity, tls.clone(), store);
         reporter.report().await;
         Ok(Self {
             addr,

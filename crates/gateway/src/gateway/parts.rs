@@ -95,12 +95,19 @@ impl Parts {
     }
 
     /// What the store is told.
-    pub(super) fn reporter(&self, config: &Config, identity: Identity, store: Arc<dyn Store>) -> Reporter {
+    pub(super) fn reporter(
+        &self,
+        config: &Config,
+        identity: Identity,
+        tls: Option<Arc<Tls>>,
+        store: Arc<dyn Store>,
+    ) -> Reporter {
         Reporter {
             store,
             replica: Arc::clone(&self.replica),
             census: Arc::clone(&self.census),
             identity,
+            tls,
             interval: config.report_interval,
             metrics: Arc::clone(&self.metrics),
             failing: AtomicBool::new(false),

@@ -11,6 +11,7 @@ use keystile_keyring::{ReplicaId, ReplicaReport, UnixTime};
 use keystile_store::Store;
 
 use crate::metrics::Metrics;
+use crate::tls::Tls;
 use keystile_replica::chain;
 use keystile_replica::{Held, Moment, Replica, Viewer};
 
@@ -42,6 +43,7 @@ impl Identity {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         }
     }
@@ -53,6 +55,7 @@ pub(crate) struct Reporter {
     pub(crate) replica: Arc<Replica>,
     pub(crate) census: Arc<Census>,
     pub(crate) identity: Identity,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) interval: Duration,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether the last report could not be written.
@@ -78,6 +81,7 @@ impl Reporter {
             keys: keys.collect(),
             revoked: held.revoked().cloned().collect(),
             lineage_floor: held.lineage_floor(),
+            tls_stale: self.tls.as_ref().and_then(|tls| tls.why_stale()).map(shortened),
             ..self.identity.loading(moment.now)
         }
     }

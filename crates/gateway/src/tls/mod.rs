@@ -62,8 +62,13 @@ impl Tls {
 
     /// What is wrong with the files as they are now, if they are not in force.
     pub(crate) fn problem(&self) -> Option<String> {
-        let why = self.trouble.load_full()?;
+        let why = self.why_stale()?;
         Some(format!("changed TLS files are not usable, and the certificates in force stay: {why}"))
+    }
+
+    /// Why the files as they are now are not in force, if they are not.
+    pub(crate) fn why_stale(&self) -> Option<String> {
+        Some(self.trouble.load_full()?.as_ref().clone())
     }
 
     /// What the next handshake uses.

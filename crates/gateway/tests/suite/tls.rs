@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keystile_gateway::Config;
 use keystile_gateway::config::ClientCertificates;
+use keystile_store::Store as _;
 use keystile_token::inspect;
 use rcgen::string::Ia5String;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
@@ -196,6 +197,9 @@ async fn changed_certificates_are_put_in_force_and_bad_ones_are_not() {
     let problems = status(gateway.admin).await.problems;
     assert!(problems.iter().any(|problem| problem.contains("certificates in force stay")), "{problems:?}");
     assert_eq!(metric(gateway.admin, "keystile_tls_stale").await, Some(1.0));
+    let told = || async { world.store.replicas().await.expect("reports").remove(0).tls_stale };
+    let why = until("the store is told", told).await;
+    assert!(why.contains("tls.crt"), "{why}");
     let new = Authority::new();
     let (certificate, key) = new.server();
     put(&world, "tls.key", &key);
@@ -207,6 +211,7 @@ async fn changed_certificates_are_put_in_force_and_bad_ones_are_not() {
     assert_eq!(metric(gateway.admin, "keystile_tls_stale").await, Some(0.0));
     let problems = status(gateway.admin).await.problems;
     assert!(!problems.iter().any(|problem| problem.contains("TLS")), "{problems:?}");
+    until("the store is told that all is well", || async { told().await.is_none().then_some(()) }).await;
 }
 
 #[tokio::test]

@@ -128,6 +128,7 @@ impl World {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         });
     }

@@ -111,6 +111,7 @@ pub fn report(replica: &str, at: UnixTime, kids: &[(&str, UnixTime)]) -> Replica
         revoked: Vec::new(),
         lineage_floor: None,
         withdrawn_at: None,
+        tls_stale: None,
         clock_offset: None,
     }
 }

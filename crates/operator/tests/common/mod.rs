@@ -79,6 +79,7 @@ impl World {
             revoked: manifest.revoked_kids().cloned().collect(),
             lineage_floor: manifest.lineage_floor,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         };
         self.store.report(&report).await.expect("reports can be written");

@@ -256,6 +256,7 @@ pub fn report_of(replica: &str, generation: u64) -> ReplicaReport {
         revoked: Vec::new(),
         lineage_floor: None,
         withdrawn_at: None,
+        tls_stale: None,
         clock_offset: None,
     }
 }

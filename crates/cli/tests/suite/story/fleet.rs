@@ -16,7 +16,8 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Lets each replica report that it holds what the store holds, from now on if it did not before.
-/// `NAME@GENERATION` is one that holds an older generation, and its first key only; `NAME-` one that stops.
+/// `NAME@GENERATION` is one that holds an older generation, and its first key only; `NAME-` one that stops;
+/// `NAME!` one whose changed certificate is not usable.
 pub(super) fn report(store: &dyn Store, clock: &ManualClock, replicas: &[&str]) {
     let loaded = wait(store.load_public()).expect("a keyring");
     for replica in replicas {
@@ -34,9 +35,10 @@ pub(super) fn report(store: &dyn Store, clock: &ManualClock, replicas: &[&str]) 
 fn account(loaded: &LoadedPublic, clock: &ManualClock, replica: &str) -> ReplicaReport {
     let (now, newest) = (clock.now(), loaded.manifest.generation);
     let stopped = replica.strip_suffix('-');
+    let stale = replica.strip_suffix('!');
     let (name, generation) = match replica.split_once('@') {
         Some((name, generation)) => (name, generation.parse().expect("a generation")),
-        None => (stopped.unwrap_or(replica), newest),
+        None => (stopped.or(stale).unwrap_or(replica), newest),
     };
     let known = |manifest: &Manifest| {
         let held = manifest.keys.iter().enumerate().filter(|(index, _)| generation == newest || *index == 0);
@@ -69,6 +71,7 @@ fn account(loaded: &LoadedPublic, clock: &ManualClock, replica: &str) -> Replica
         revoked: Vec::new(),
         lineage_floor: None,
         withdrawn_at: stopped.map(|_| now),
+        tls_stale: stale.map(|_| "tls/tls.crt holds no certificate".to_owned()),
         clock_offset: None,
     }
 }

@@ -107,6 +107,7 @@ impl Scene {
             revoked: manifest.revoked_kids().cloned().collect(),
             lineage_floor: manifest.lineage_floor,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         }
     }

@@ -138,6 +138,7 @@ impl Life {
             revoked: Vec::new(),
             lineage_floor: None,
             withdrawn_at: None,
+            tls_stale: None,
             clock_offset: None,
         }]
     }
