@@ -137,5 +137,6 @@ pub(crate) enum Change {
 
 fn exits() -> String {
     let lines = Exit::ALL.map(|exit| format!("  {}  {}", exit.code(), exit.meaning()));
-    format!("Exit codes:\n{}", lines.join("\n"))
+    let durations = "Durations are seconds, or such as 90s, 15m, 2h, 1h30m, 30d. Every verb that changes something has --dry-run.";
+    format!("Exit codes:\n{}\n\n{durations}", lines.join("\n"))
 }

@@ -18,7 +18,7 @@ use crate::when::When;
 /// Why, and whether it was asked before.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Asked {
-    /// Why, for the keyring's history; `revoke` and whatever skips a safeguard need it
+    /// Why, for the keyring's history; `revoke` and `retire --force` need it
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 

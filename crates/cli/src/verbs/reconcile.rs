@@ -14,6 +14,10 @@ use crate::teller::Teller;
 
 /// Options of `reconcile`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Due may be: a rotation to go on with, one that rotate_every asks for, keys to destroy, a store that went \
+    back to repair, single-key files or a witness to write anew, reports of replicas that left long ago."
+)]
 pub(crate) struct Args {
     /// Trust keys that the witness never saw, if the store's manifest has this digest
     #[arg(long, value_name = "DIGEST")]
@@ -23,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "timeout")]
     no_wait: bool,
 
-    /// Wait no longer than this for a rotation's gate
+    /// Wait no longer than this, such as 10m, for a rotation's gate; then exit 3 [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     timeout: Option<u64>,
 }

@@ -13,15 +13,16 @@ use crate::when::When;
 /// Options of `retire`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The key: a kid, or its beginning
+    /// The key: a kid, or at least 4 characters of its beginning; keystile status shows them
     #[arg(value_name = "KID")]
     kid: String,
 
-    /// The last instant at which its tokens are accepted: RFC 3339, or "in 2h"
+    /// The last instant at which its tokens are accepted, for a key whose tokens may never expire: RFC 3339, or "in 2h"
+    /// [default with --force: now]
     #[arg(long, value_name = "INSTANT")]
     at: Option<Instant>,
 
-    /// Even though tokens that are still good are cut off; needs --reason
+    /// End it even though tokens that are still good are cut off; needs --reason
     #[arg(long)]
     force: bool,
 

@@ -14,10 +14,11 @@ use crate::when::When;
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "It does not ask: look first with --dry-run. A revocation is final. If the key signs, another \
-    one signs in its place in the same change."
+    one signs in its place in the same change. Example: keystile revoke 4cbaf5c0 --descendants --reason \"found on a \
+    laptop\""
 )]
 pub(crate) struct Args {
-    /// The key: a kid, or its beginning
+    /// The key: a kid, or at least 4 characters of its beginning; keystile status shows them
     #[arg(value_name = "KID")]
     kid: String,
 

@@ -13,7 +13,7 @@ use crate::when::When;
 /// Options of `rollback`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The key to go back to, if not the former: a kid, or its beginning
+    /// The key to go back to: a kid, or at least 4 characters of its beginning [default: the one that signed before]
     #[arg(long, value_name = "KID")]
     to: Option<String>,
 

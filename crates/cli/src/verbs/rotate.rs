@@ -18,11 +18,11 @@ use crate::when::When;
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(after_help = "It can be stopped and resumed at any point: run again, it goes on where it was.")]
 pub(crate) struct Args {
-    /// Commit everything at once, to take effect after so long, where no replica can report
+    /// Commit everything at once, to take effect after so long, such as 1h, where no replica can report
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, conflicts_with_all = ["emergency", "offline"])]
     schedule: Option<u64>,
 
-    /// Skip the waits, never the integrity checks
+    /// Skip the waits, never the integrity checks: who has not read the new key yet may refuse its tokens
     #[arg(long, conflicts_with = "offline")]
     emergency: bool,
 
@@ -38,7 +38,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "timeout")]
     no_wait: bool,
 
-    /// Wait no longer than this for the gate; then exit 3, with the rotation still in flight
+    /// Wait no longer than this, such as 10m, for the gate; then exit 3, with the rotation still in flight [default: no
+    /// limit]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     timeout: Option<u64>,
 
