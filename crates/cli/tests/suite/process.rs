@@ -153,7 +153,8 @@ fn exit_codes_are_the_documented_ones() {
     desk.ends(3, &["verify", "not.a.token"]);
     desk.ends(0, &["--help"]);
     desk.ends(0, &["--version"]);
-    desk.ends(1, &["mint", "sandbox-1", "--out", "no/such/directory/token"]);
+    std::fs::write(desk.path("file"), "").expect("a file");
+    desk.ends(1, &["mint", "sandbox-1", "--out", "file/token"]);
 }
 
 #[test]
