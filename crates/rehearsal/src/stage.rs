@@ -133,7 +133,8 @@ impl Stage {
         }
         for index in 0..ATTACKERS {
             let dice = dice.fork(500 + index as u64);
-            tasks.spawn(attack(self.field.clone(), Arc::clone(&self.arsenal), dice));
+            let store = Arc::clone(self.operator.store());
+            tasks.spawn(attack(self.field.clone(), Arc::clone(&self.arsenal), store, dice));
         }
         let (pacer, clock) = (Arc::clone(&self.field.pacer), Arc::clone(self.field.clock.clock()));
         tasks.spawn(async move { pacer.run(clock.as_ref()).await });
