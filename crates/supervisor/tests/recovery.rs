@@ -322,6 +322,30 @@ async fn a_way_back_that_cannot_be_confirmed_yet_is_used_all_the_same() {
     fresh_by(&supervisor, Origin::Renewed).await;
 }
 
+/// A file that nobody wrote anew holds what the sandbox was born with.
+#[tokio::test(start_paused = true)]
+async fn an_ended_token_is_no_way_back_even_while_nobody_can_say_so() {
+    let clock = TestClock::new();
+    let gateway = Gateway::new(clock, |call| match call.number {
+        0 => Answer::Token("B", 3600),
+        1 => Answer::Fail(Code::Unauthenticated, REFUSED.to_owned()),
+        2..6 => Answer::fail(Code::Unavailable),
+        _ => accepts(call, "C"),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sandbox.jwt");
+    let ended = jws("A", BEGIN - 4000, 3600);
+    write(&path, &ended);
+    let supervisor = start(config(vec![gateway.pipe()], vec![Source::TokenFile(path.clone())]), clock);
+    fresh_by(&supervisor, Origin::Renewed).await;
+    supervisor.rejected(&supervisor.token().unwrap());
+    gateway.after_calls(6).await;
+    assert_ne!(supervisor.token().map(|token| token.expose().to_owned()), Some(ended));
+    stranded(&supervisor).await;
+    write(&path, &jws("C", BEGIN, 3600));
+    fresh_by(&supervisor, Origin::Renewed).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_token_file_is_used_although_the_gateway_is_away() {
     let clock = TestClock::new();

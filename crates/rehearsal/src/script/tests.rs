@@ -137,10 +137,10 @@ at 9s retire verify-only expect live-tokens
 at 11s rotate
 at 11600ms kill gateway-2 for 1500ms
 at 18s rollback
-at 24s revoke active
-at 27s retire verify-only --force
-at 29s revoke active --descendants
-at 38s end
+at 26s retire verify-only --force
+at 27s revoke active
+at 30s revoke active --descendants
+at 39s end
 ";
     assert_eq!(usual_script().to_string(), expected);
     assert_eq!(parse(expected).expect("it is a script"), usual_script());

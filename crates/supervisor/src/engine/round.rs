@@ -5,7 +5,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::gateways::{Issued, Question};
 use crate::sources::Offer;
 use crate::state::{Origin, State};
-use crate::token::Token;
+use crate::token::{Expiry, Token};
 
 impl Engine {
     /// One pass over everything that could bring a token.
@@ -17,9 +17,7 @@ impl Engine {
                 Ok(()) => return Outcome::Got,
                 Err(error) if error.kind.refuses() => failure = Some(error),
                 Err(error) => {
-                    if self.has_nothing_better() {
-                        self.adopt(&token);
-                    }
+                    self.adopt_in_doubt(&token);
                     return Outcome::Failed(error);
                 }
             }
@@ -98,9 +96,8 @@ impl Engine {
             }
             Offer::Token(token) => {
                 let outcome = self.exchange(&token).await;
-                let in_doubt = outcome.as_ref().is_err_and(|error| !error.kind.refuses());
-                if in_doubt && self.has_nothing_better() {
-                    self.adopt(&token);
+                if outcome.as_ref().is_err_and(|error| !error.kind.refuses()) {
+                    self.adopt_in_doubt(&token);
                 }
                 return outcome;
             }
@@ -143,6 +140,15 @@ impl Engine {
             );
         };
         self.gateways.ask(question, left, on_failure).await
+    }
+
+    /// Uses a token that no gateway could judge, if it may be better than what is held. One that has ended by
+    /// its own word is not: a caller that presents it is refused, as it is without one.
+    fn adopt_in_doubt(&mut self, token: &Token) {
+        let ended = matches!(token.facts().expires, Expiry::At(end) if end <= self.clock.now());
+        if !ended && self.has_nothing_better() {
+            self.adopt(token);
+        }
     }
 
     /// Whether what is held was refused, or nothing is held.
