@@ -86,7 +86,15 @@ impl Desk {
 
     /// Mended by reconcile, the store has no remains, a gateway would start from it, and it can be changed.
     pub(crate) fn assert_goes_on(&self, what: &str) {
-        self.json(&["reconcile"]);
+        let mended = self.run(&["reconcile", "--output", "json"]);
+        if !mended.status.success() {
+            // A rotation in flight that waits for a fleet, and there is none: its own remedy ends it.
+            let said = String::from_utf8_lossy(&mended.stderr);
+            assert!(said.contains(r#""code": "no-replicas""#), "{what}: {said}");
+            assert!(said.contains("keystile rotate --offline"), "{what}: {said}");
+            self.json(&["rotate", "--offline"]);
+            self.json(&["reconcile"]);
+        }
         assert_eq!(self.remains(), Vec::<String>::new(), "{what}: left over after reconcile");
         let minted = self.run(&["mint", "demo"]);
         assert!(minted.status.success(), "{what}: {}", String::from_utf8_lossy(&minted.stderr));

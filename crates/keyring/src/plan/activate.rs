@@ -86,7 +86,7 @@ pub fn nobody_reports(kid: &Kid) -> Refusal {
 }
 
 fn unattended(found: String) -> Refusal {
-    let remedy = "start the gateways; if none runs, say so: --offline; where none can report: keystile rotate --schedule";
+    let remedy = "start the gateways; if none runs: keystile rotate --offline; where none can report: keystile rotate --schedule";
     Refusal::new(Code::NoReplicas, found, remedy)
 }
 
