@@ -78,3 +78,21 @@ stop() { # directory, name
     kill -9 "$process" 2>/dev/null || true
     rm -f "$file"
 }
+
+# One node at a time on a machine: a second run waits for the first. (The lock must not be passed on to what is started.)
+lock_node() {
+    mkdir -p "$cache"
+    exec 8>"$cache/node.lock"
+    flock 8
+}
+
+# The image to test: IMAGE_TAR, or one that is built. Sets IMAGE_TAR, and `keystile` to the program in it.
+take_image() { # directory for both
+    if [[ -z ${IMAGE_TAR:-} ]]; then
+        IMAGE_TAR=$1/keystile.tar
+        PROFILE=release IMAGE=keystile:e2e "$repository/deploy/image/build" "$IMAGE_TAR"
+    fi
+    tar -xf "$IMAGE_TAR" -C "$1" manifest.json blobs
+    tar -xzf "$1/$(jq -r '.[0].Layers[0]' "$1/manifest.json")" -C "$1" usr/bin/keystile
+    keystile=$1/usr/bin/keystile
+}
