@@ -5,19 +5,26 @@
 //! it), every other line is output. Commands between `<!-- hidden` and `-->` are run and not shown. A
 //! shown command that fails must be followed by `$ echo $?`, so that no failure goes unseen. Kids in
 //! commands and in the text are those of the last recording; they are replaced by those of the new one.
+//!
+//! Pages that hold the line `<!-- recorded on a cluster -->` are one session together, in the order of the
+//! book. The block after a line `<!-- file: NAME -->` is a file of that name in the session's directory: what a page
+//! shows is what its commands take.
 
 mod kids;
 mod session;
 mod shape;
 
-use std::path::Path;
-
 use crate::error::BookError;
 use kids::Kids;
 use session::Session;
+pub use session::Surroundings;
 
 const RECORDED: &str = "<!-- recorded -->";
+const ON_A_CLUSTER: &str = "<!-- recorded on a cluster -->";
+const FILE: &str = "<!-- file: ";
+const COMMENT_END: &str = " -->";
 const VARIES: &str = "<!-- varies -->";
+const UNORDERED: &str = "<!-- unordered -->";
 const HIDDEN: &str = "<!-- hidden";
 const HIDDEN_END: &str = "-->";
 const CONSOLE: &str = "```console";
@@ -29,13 +36,19 @@ pub fn is_recorded(text: &str) -> bool {
     text.lines().any(|line| line == RECORDED)
 }
 
+/// Whether the page is a part of the session on a cluster.
+pub fn is_on_a_cluster(text: &str) -> bool {
+    text.lines().any(|line| line == ON_A_CLUSTER)
+}
+
 /// The first line in which two recordings of a page differ, from 0, and that line of each; kids, instants,
 /// durations, counts and the pictures drawn from them differ from run to run, and do not count. Nor does
 /// what the commands of a console print that follows the line `<!-- varies -->`, nor whom a rotation is seen to wait
-/// for: on a busy machine replicas are slower, on an idle one they are not.
+/// for: on a busy machine replicas are slower, on an idle one they are not. In a console that follows the line
+/// `<!-- unordered -->` the lines that a command prints count in any order: the logs of a container mix its two streams.
 pub fn difference<'a>(one: &'a str, other: &'a str) -> Option<(usize, &'a str, &'a str)> {
     const END: (usize, &str) = (0, "(the end)");
-    let (mut one, mut other) = (compared(one), compared(other));
+    let (mut one, mut other) = (compared(one).into_iter(), compared(other).into_iter());
     loop {
         let (line, now) = match (one.next(), other.next()) {
             (None, None) => return None,
@@ -48,47 +61,92 @@ pub fn difference<'a>(one: &'a str, other: &'a str) -> Option<(usize, &'a str, &
 }
 
 /// The lines of a page that a new recording must agree with.
-fn compared(page: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut varies = false;
-    page.lines().enumerate().filter(move |(_, line)| {
-        varies = match *line {
-            VARIES => true,
-            FENCE => false,
-            _ => varies,
+fn compared(page: &str) -> Vec<(usize, &str)> {
+    let mut kept: Vec<(usize, &str)> = Vec::new();
+    let (mut varies, mut unordered) = (false, false);
+    // Where the output of the last command begins in `kept`.
+    let mut output = 0;
+    for (index, line) in page.lines().enumerate() {
+        let command = line.starts_with("$ ") || line.starts_with("> ");
+        if unordered && (command || line == FENCE) {
+            kept.get_mut(output..).unwrap_or_default().sort_by_cached_key(|(_, line)| shape::of(line));
+        }
+        (varies, unordered) = match line {
+            VARIES => (true, false),
+            UNORDERED => (false, true),
+            FENCE => (false, false),
+            _ => (varies, unordered),
         };
-        let counts = !varies || matches!(*line, VARIES | CONSOLE) || line.starts_with("$ ");
-        counts && !line.starts_with(WAITS)
-    })
+        let counts = !varies || command || matches!(line, VARIES | CONSOLE);
+        if counts && !line.starts_with(WAITS) {
+            kept.push((index, line));
+        }
+        if command || line == CONSOLE {
+            output = kept.len();
+        }
+    }
+    kept
 }
 
-/// `text` with its consoles recorded anew; `program` is the directory of the `keystile` to run.
-pub fn refresh(page: &str, text: &str, program: &Path) -> Result<String, BookError> {
-    let mut session = Session::begin(page, program)?;
-    let mut kids = Kids::default();
-    let mut made = String::with_capacity(text.len());
-    let mut lines = text.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
-        made.push_str(&kids.translate(line));
-        made.push('\n');
-        let end = match line {
-            CONSOLE => FENCE,
-            HIDDEN => HIDDEN_END,
-            _ => continue,
-        };
-        let block: Vec<_> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != end).collect();
-        if index + block.len() + 2 > text.lines().count() {
-            return Err(BookError::page(page, index, format!("the block has no {end}")));
-        }
-        let shown = match end {
-            FENCE => console(&mut session, &mut kids, &block)?,
-            _ => hidden(&mut session, &block)?,
-        };
-        made.push_str(&shown);
-        made.push_str(end);
-        made.push('\n');
-    }
-    session.end()?;
+/// `text` with its consoles recorded anew, in a session of its own.
+pub fn refresh(page: &str, text: &str, surroundings: &Surroundings) -> Result<String, BookError> {
+    let mut recorder = Recorder::begin(page, surroundings)?;
+    let made = recorder.refresh(page, text)?;
+    recorder.end()?;
     Ok(made)
+}
+
+/// A session in which pages are recorded, one after the other.
+pub struct Recorder {
+    session: Session,
+    kids: Kids,
+}
+
+impl Recorder {
+    /// A session that begins with `page`.
+    pub fn begin(page: &str, surroundings: &Surroundings) -> Result<Self, BookError> {
+        Ok(Self { session: Session::begin(page, surroundings)?, kids: Kids::default() })
+    }
+
+    /// `text` with its consoles recorded anew.
+    pub fn refresh(&mut self, page: &str, text: &str) -> Result<String, BookError> {
+        self.session.turn_to(page);
+        let mut made = String::with_capacity(text.len());
+        let mut lines = text.lines().enumerate();
+        let mut file = None;
+        while let Some((index, line)) = lines.next() {
+            made.push_str(&self.kids.translate(line));
+            made.push('\n');
+            let end = match line {
+                HIDDEN => HIDDEN_END,
+                _ if line.starts_with(FENCE) && (line == CONSOLE || file.is_some()) => FENCE,
+                _ => {
+                    let named = line.strip_prefix(FILE).and_then(|rest| rest.strip_suffix(COMMENT_END));
+                    file = named.or(file);
+                    continue;
+                }
+            };
+            let block: Vec<_> =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| *line != end).collect();
+            if index + block.len() + 2 > text.lines().count() {
+                return Err(BookError::page(page, index, format!("the block has no {end}")));
+            }
+            let shown = match (end, file.take()) {
+                (FENCE, Some(name)) => shown_file(&self.session, name, &block)?,
+                (FENCE, None) => console(&mut self.session, &mut self.kids, &block)?,
+                _ => hidden(&mut self.session, &block)?,
+            };
+            made.push_str(&shown);
+            made.push_str(end);
+            made.push('\n');
+        }
+        Ok(made)
+    }
+
+    /// Ends the session and what it left running.
+    pub fn end(self) -> Result<(), BookError> {
+        self.session.end()
+    }
 }
 
 /// A command of a console, and what it printed in the last recording.
@@ -128,6 +186,12 @@ fn hidden(session: &mut Session, block: &[&str]) -> Result<String, BookError> {
     Ok(script + "\n")
 }
 
+fn shown_file(session: &Session, name: &str, block: &[&str]) -> Result<String, BookError> {
+    let text = block.iter().flat_map(|line| [*line, "\n"]).collect::<String>();
+    session.put(name, &text)?;
+    Ok(text)
+}
+
 /// The commands of a console with what each printed.
 fn entries(block: &[&str]) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
@@ -154,8 +218,10 @@ fn entries(block: &[&str]) -> Vec<Entry> {
 mod tests {
     use super::*;
 
+    const NOTHING: Surroundings = Surroundings { programs: Vec::new(), kubeconfig: None };
+
     fn record(page: &str) -> Result<String, BookError> {
-        refresh("p.md", page, Path::new("/nowhere"))
+        refresh("p.md", page, &NOTHING)
     }
 
     #[test]
@@ -190,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_unordered_counts_in_any_order() {
+        let page =
+            |output: &str| format!("<!-- unordered -->\n```console\n$ logs\n{output}\n$ more\nx\n```\ny\n");
+        assert_eq!(difference(&page("in 5 s\nb"), &page("b\nin 7 min")), None);
+        assert!(difference(&page("a\nb"), &page("b\nc")).is_some());
+        assert!(difference(&page("a\nb"), &page("b\na").replace("<!-- unordered -->", "")).is_some());
+        assert_eq!(difference(&page("a"), &page("a").replace('x', "y")), Some((5, "x", "y")));
+    }
+
+    #[test]
     fn whom_a_rotation_waits_for_is_not_compared() {
         let (quick, slow) = ("a\n  held by 2\n", "a\n  waits for 2 of 2 replicas: g1, g2\n  held by 2\n");
         assert_eq!(difference(quick, slow), None);
@@ -211,6 +287,26 @@ mod tests {
         let made = record(page).expect("both succeed");
         let expected = "```console\n$ echo key bbbbbbb1\nkey bbbbbbb1\n$ echo revoke bbbbbbb1\nrevoke bbbbbbb1\n```\nbbbbbbb1 is gone.\n";
         assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn a_file_that_is_shown_is_there() {
+        let page = "<!-- file: a.yaml -->\n\n```yaml\nb: 1\n```\n```console\n$ cat a.yaml\n```\n";
+        let made = record(page).expect("it can be read");
+        assert_eq!(made, page.replace("a.yaml\n```\n", "a.yaml\nb: 1\n```\n"));
+    }
+
+    #[test]
+    fn pages_of_one_session_share_it_and_its_kids() {
+        let mut recorder = Recorder::begin("1.md", &NOTHING).expect("there is a shell");
+        let first = "```console\n$ x=1; echo key bbbbbbb1\nkey aaaaaaa1\n```\n";
+        recorder.refresh("1.md", first).expect("it succeeds");
+        let second = "```console\n$ echo $x aaaaaaa1\n```\n";
+        let made = recorder.refresh("2.md", second).expect("it succeeds");
+        assert_eq!(made, "```console\n$ echo $x bbbbbbb1\n1 bbbbbbb1\n```\n");
+        let error = recorder.refresh("3.md", "```console\n$ false\n```\n").expect_err("it fails");
+        assert!(error.to_string().starts_with("3.md: "), "{error}");
+        recorder.end().expect("it ends");
     }
 
     #[test]

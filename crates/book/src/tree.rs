@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::BookError;
+use crate::markdown;
 
 /// What is no part of the repository, wherever it stands: each workspace has its own build.
 const NOT_OURS: &[&str] = &["target", ".git"];
@@ -39,6 +40,20 @@ pub fn files(endings: &[&str]) -> Result<Vec<TextFile>, BookError> {
 /// The Markdown pages of the repository.
 pub fn pages() -> Result<Vec<TextFile>, BookError> {
     files(&[".md"])
+}
+
+/// The pages of the book, in its order.
+pub fn book() -> Result<Vec<TextFile>, BookError> {
+    let mut pages = Vec::new();
+    let summary = root().join("docs/SUMMARY.md");
+    let summary = fs::read_to_string(&summary).map_err(BookError::file("read", summary))?;
+    for link in markdown::links(&summary) {
+        let name = format!("docs/{}", link.target);
+        let path = root().join(&name);
+        let text = fs::read_to_string(&path).map_err(BookError::file("read", path))?;
+        pages.push(TextFile { name, text });
+    }
+    Ok(pages)
 }
 
 /// The names of the tests in the repository's source, sorted: functions with a test attribute, and

@@ -1,7 +1,7 @@
 //! One session of bash in an empty directory.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -25,6 +25,15 @@ pub(super) struct Session {
     home: TempDir,
 }
 
+/// Where the commands of a session run.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The directories whose programs are found first.
+    pub programs: Vec<PathBuf>,
+    /// The configuration of kubectl for a session on a cluster.
+    pub kubeconfig: Option<PathBuf>,
+}
+
 /// What a command did.
 pub(super) struct Ran {
     /// What it printed, to both streams.
@@ -34,8 +43,8 @@ pub(super) struct Ran {
 }
 
 impl Session {
-    /// A session for `page` that finds programs in `program` first.
-    pub(super) fn begin(page: &str, program: &Path) -> Result<Self, BookError> {
+    /// A session for `page`.
+    pub(super) fn begin(page: &str, surroundings: &Surroundings) -> Result<Self, BookError> {
         let fail = || BookError::file("run bash in", page);
         let home = TempDir::new().map_err(fail())?;
         let (reader, writer) = std::io::pipe().map_err(fail())?;
@@ -44,7 +53,8 @@ impl Session {
             .current_dir(home.path())
             .env_clear()
             .env("HOME", home.path())
-            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", program.display()))
+            .env("PATH", path(&surroundings.programs))
+            .envs(surroundings.kubeconfig.iter().map(|file| ("KUBECONFIG", file)))
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .env("USER", "operator")
@@ -89,6 +99,17 @@ impl Session {
         }
     }
 
+    /// Goes on with another page.
+    pub(super) fn turn_to(&mut self, page: &str) {
+        page.clone_into(&mut self.page);
+    }
+
+    /// Puts a file that a page shows into the session's directory.
+    pub(super) fn put(&self, name: &str, text: &str) -> Result<(), BookError> {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text).map_err(BookError::file("write", path))
+    }
+
     /// Ends the session and what it left running.
     pub(super) fn end(mut self) -> Result<(), BookError> {
         self.run("kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; true")?;
@@ -108,4 +129,10 @@ impl Session {
         let extra = output == "\n" || output.ends_with("\n\n");
         output.strip_suffix('\n').filter(|_| extra).unwrap_or(output).replace(&home, "~")
     }
+}
+
+/// What `PATH` is in a session.
+fn path(programs: &[PathBuf]) -> String {
+    let own = programs.iter().map(|directory| directory.display().to_string());
+    own.chain(["/usr/local/bin:/usr/bin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
 }

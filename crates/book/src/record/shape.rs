@@ -56,12 +56,26 @@ fn word(word: &str) -> String {
     shape
 }
 
+/// Letters of what Kubernetes makes the ends of names of.
+const DRAWN: &str = "bcdfghjklmnpqrstvwxz2456789";
+
+/// Whether a name ends as Kubernetes ends those of pods.
+fn is_drawn(name: &str) -> bool {
+    let end = name.rsplit_once('-').map(|(_, end)| end);
+    end.is_some_and(|end| end.len() == 5 && end.chars().all(|c| DRAWN.contains(c)))
+}
+
+const DAYS_AND_MONTHS: &[&str] = &[
+    "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+    "Sep", "Oct", "Nov", "Dec",
+];
+
 fn sign(name: &str) -> String {
     let hexadecimal = name.len() >= 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = name.bytes().any(|byte| byte.is_ascii_digit());
     match name {
         "now" => MOMENT.to_owned(),
-        _ if hexadecimal || number => NUMBER.to_owned(),
+        _ if hexadecimal || number || is_drawn(name) || DAYS_AND_MONTHS.contains(&name) => NUMBER.to_owned(),
         _ => name.to_owned(),
     }
 }
@@ -79,6 +93,8 @@ mod tests {
             ("read 5 s ago", "read now"),
             ("  c41d09e7 ░░███┃██▶ active", "  deadbeef ░█┃███▶ active"),
             ("3 of 3 replicas", "4 of 4 replicas"),
+            ("LAST DEPLOYED: Thu Nov 26 20:00:00 2026", "LAST DEPLOYED: Fri May  7 08:00:00 2027"),
+            ("pod/keystile-init-xkvbz 3s", "pod/keystile-init-8z5qp 2m3s"),
             ("  UTC   07:55  now  08:00", "  UTC  07:00  07:30 now"),
         ];
         for (one, other) in same {
