@@ -212,6 +212,9 @@ mod tests {
             violation(|manifest| manifest.generation = too_large),
             Violation::GenerationTooLarge(too_large)
         );
+        let mut last = ring();
+        (last.generation, last.history[0].generation) = (limits::GENERATION, limits::GENERATION);
+        assert_eq!(structure(&last), Ok(()));
     }
 
     #[test]
@@ -257,6 +260,9 @@ mod tests {
         assert_eq!(violation(|manifest| manifest.history[0].reason = Some(long.clone())), text("history"));
         let revoked = Revoked { at: at(1), reason: long.clone() };
         assert_eq!(violation(|manifest| manifest.keys[0].revoked = Some(revoked)), text("keys"));
+        let mut longest = ring();
+        longest.history[0].actor = "x".repeat(limits::TEXT_BYTES);
+        assert_eq!(structure(&longest), Ok(()));
     }
 
     #[test]
@@ -319,6 +325,9 @@ mod tests {
             manifest.keys[0].superseded.as_mut().unwrap().last_iat = at(1999);
         };
         assert_eq!(violation(early), of("a")("last_iat is before its supersession"));
+        let mut at_once = ring_of(&[("a", 1000), ("b", 2000)]);
+        at_once.keys[0].superseded.as_mut().unwrap().last_iat = at(2000);
+        assert_eq!(structure(&at_once), Ok(()));
         let open =
             |manifest: &mut Manifest| manifest.keys[0].superseded.as_mut().unwrap().accept_until = None;
         assert_eq!(violation(open), of("a")("its tokens end, and its window does not"));

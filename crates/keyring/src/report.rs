@@ -295,12 +295,15 @@ mod tests {
             })
             .collect();
         let tls_stale = Some(why.clone());
-        let hostile = ReplicaReport { condition: Condition::Degraded(why), keys, tls_stale, ..sample() };
+        let revoked = (0..300).map(|number| Kid::new(format!("r{number}")).unwrap()).collect();
+        let hostile =
+            ReplicaReport { condition: Condition::Degraded(why), keys, revoked, tls_stale, ..sample() };
         let read = ReplicaReport::from_json(&serde_json::to_vec(&hostile).unwrap()).unwrap();
         let Condition::Degraded(why) = &read.condition else { panic!("found {:?}", read.condition) };
         assert!(why.starts_with("?[31mred?xxx") && why.len() == 512, "{why}");
         assert_eq!(read.tls_stale.as_ref(), Some(why));
         assert_eq!(read.keys.len(), limits::KEYS);
+        assert_eq!(read.revoked.len(), 264, "every key and every tombstone of a keyring");
         assert_eq!(read.keys[0].usage.never_expires.len(), KeyUsage::NAMED);
         assert_eq!(read.keys[0].usage.never_expires[3], "sandbox-3?");
         assert_eq!(read.keys[0].usage.methods.len(), KeyUsage::METHODS);

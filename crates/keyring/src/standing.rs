@@ -171,6 +171,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_broken_is_refused_and_nothing_else() {
+        let undone = Standing::Undoes { store: 9, what: Undone::Change(2) };
+        let broken = [Standing::Behind { store: 5, witness: 6 }, Standing::Forked { generation: 5 }, undone];
+        assert!(broken.iter().all(|standing| standing.is_broken() && standing.refusal().is_some()));
+        let sound = [Standing::InStep, Standing::Ahead];
+        assert!(sound.iter().all(|standing| !standing.is_broken() && standing.refusal().is_none()));
+    }
+
+    #[test]
     fn i8_a_newer_number_does_not_undo_a_revocation() {
         let undone = Standing::Undoes { store: 9, what: Undone::Revocation(kid("a")) };
         assert_eq!(ring(9).standing(Some(&revoked(5))), undone);

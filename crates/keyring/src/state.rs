@@ -269,6 +269,8 @@ mod tests {
         assert_eq!((signer(&manifest, 1999), signer(&manifest, 2000)), (Some("a"), Some("a")));
         assert_eq!(state(&manifest, "b", 1999), KeyState::Prepared);
         assert_eq!(state(&manifest, "b", 2000), KeyState::VerifyOnly);
+        assert!(manifest.signs_now_or_later(&kid("b"), at(1999)));
+        assert!(!manifest.signs_now_or_later(&kid("b"), at(2000)), "it never signs");
     }
 
     #[test]

@@ -194,7 +194,94 @@ fn a_revocation_that_only_the_store_knows_is_kept() {
         assert_eq!(mended.state("a", 130), KeyState::Revoked);
         assert_ne!(mended.key("a").private, PrivateState::Present);
         assert_eq!(mended.signer(130), Some("b"));
+        assert_eq!(mended.timeline(), "a@100 b@110", "it did sign then");
     }
+}
+
+/// What was to come of a key that the store revoked does not come; what was to come of others does.
+#[test]
+fn a_revocation_of_the_store_ends_what_lay_ahead_of_its_key_alone() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110).verb(Verb::Rotate { mode: Mode::Scheduled(50), no_rollback: false }, 115);
+    for (name, timeline) in [("a", "a@100 b@110 c@165"), ("c", "a@100 b@110")] {
+        let (mut witness, mut other) = (Ring::of(ring.manifest.clone()), Ring::of(ring.manifest.clone()));
+        other.verb(revoke(name), 116);
+        witness.verb(Verb::SetPolicy(leeway(0)), 116).verb(Verb::SetPolicy(leeway(1)), 117);
+        let mended = repaired(&Store::at(&other.manifest, &["a", "b", "c"]), &witness.manifest, 130);
+        assert_eq!(mended.state(name, 130), KeyState::Revoked);
+        assert_eq!(mended.timeline(), timeline);
+    }
+}
+
+#[test]
+fn a_rotation_in_flight_ends_only_with_its_own_key() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110).verb(ROTATE, 115);
+    for (name, goes_on) in [("a", true), ("c", false)] {
+        let (mut witness, mut other) = (Ring::of(ring.manifest.clone()), Ring::of(ring.manifest.clone()));
+        other.verb(revoke(name), 116);
+        witness.verb(Verb::SetPolicy(leeway(0)), 116).verb(Verb::SetPolicy(leeway(1)), 117);
+        let mended = repaired(&Store::at(&other.manifest, &["a", "b", "c"]), &witness.manifest, 130);
+        assert_eq!(mended.manifest.operation.is_some(), goes_on, "{name}");
+    }
+}
+
+/// A kid that the witness never knew, or has forgotten, stays gone.
+#[test]
+fn what_retired_in_the_store_is_remembered() {
+    let mut ring = Ring::begin(slow(), 100);
+    let mut other = Ring::of(ring.manifest.clone());
+    other.verb(ROTATE, 110).verb(Verb::Rollback { to: None }, 111);
+    assert_eq!(other.manifest.lookup(&kid("b"), second(111)), Lookup::Gone(End::Retired));
+    for turn in 0..3 {
+        ring.verb(Verb::SetPolicy(leeway(turn % 2)), 112 + turn);
+    }
+    let mended = repaired(&Store::at(&other.manifest, &["a"]), &ring.manifest, 120);
+    assert_eq!(mended.manifest.lookup(&kid("b"), second(120)), Lookup::Gone(End::Retired));
+}
+
+/// I8: store and witness were both put back, and a live replica remembers. One that has not been heard of for
+/// long is not asked.
+#[test]
+fn i8_what_only_a_live_replica_knows_to_be_revoked_is_revoked() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    let store = Store::at(&ring.manifest, &["a", "b"]);
+    for (reported, state, floor) in
+        [(120, KeyState::Revoked, Some(second(105))), (116, KeyState::VerifyOnly, None)]
+    {
+        let report = keystile_keyring::ReplicaReport {
+            revoked: vec![kid("a"), kid("unheard-of")],
+            lineage_floor: Some(second(105)),
+            ..world::report("gateway-0", second(reported), &[])
+        };
+        let reports = [report];
+        let remains = Remains { reports: &reports, ..store.remains() };
+        let mended = Ring::of(repair(&remains, &ring.manifest, "olga", second(120)).unwrap().next);
+        assert_eq!(mended.state("a", 120), state, "reported at {reported}");
+        assert_eq!(mended.manifest.lineage_floor, floor);
+        assert_eq!(mended.manifest.lookup(&kid("unheard-of"), second(120)), Lookup::Unknown);
+    }
+}
+
+#[test]
+fn a_repair_says_what_replicas_held_and_what_is_lost_with_it() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    let store = Store::at(&ring.manifest, &["a", "b"]);
+    let said = |held| {
+        let remains = Remains { held, ..store.remains() };
+        let plan = repair(&remains, &ring.manifest, "olga", second(120)).unwrap();
+        assert_eq!(plan.next.generation, held.max(2) + 1);
+        (plan.impact.headline, plan.impact.warnings)
+    };
+    let head = |found: &str| format!("Would repair keyring test: {found}.");
+    assert_eq!(said(0), (head("the store lost private keys"), vec![]));
+    let one =
+        "What the generation 2 that replicas hold changed is lost: tokens of keys made there are refused.";
+    assert_eq!(said(2), (head("replicas hold another generation 2 than the store"), vec![one.to_owned()]));
+    let many = "What generations 3 to 5 changed is lost: tokens of keys made there are refused.";
+    assert_eq!(said(5), (head("replicas hold generation 5, the store 2"), vec![many.to_owned()]));
 }
 
 fn leeway(value: u64) -> keystile_keyring::plan::PolicyChange {
@@ -230,6 +317,27 @@ fn i1_where_a_store_went_on_from_a_backup_the_later_end_of_a_key_counts() {
     let backup = Ring::begin(slow(), 100).manifest;
     let ring = repaired(&Store::at(&backup, &["a", "b"]), &witness.manifest, 600);
     assert!(verify(&ring.manifest, &minted, second(600)).is_err());
+}
+
+/// Of the ends that two lives gave a key the later counts; one that had not come is no end.
+#[test]
+fn of_two_ends_of_a_key_the_later_counts() {
+    let begun = || Ring::begin(slow(), 100);
+    let end = |witness: &Ring, store: &Ring| {
+        let found = Store::at(&store.manifest, &["a", "b", "c"]).accepting();
+        let bounds = repaired(&found, &witness.manifest, 600).key("a").superseded.unwrap();
+        (bounds.at, bounds.last_iat)
+    };
+    let ended = |at: u64| {
+        let mut ring = begun();
+        ring.verb(EMERGENCY, at);
+        ring
+    };
+    assert_eq!(end(&ended(110), &ended(300)), (second(300), second(304)), "the store's");
+    assert_eq!(end(&ended(300), &ended(110)), (second(300), second(304)), "the witness's");
+    let mut ahead = begun();
+    ahead.verb(Verb::Rotate { mode: Mode::Scheduled(200), no_rollback: false }, 500);
+    assert_eq!(end(&ended(110), &ahead), (second(600), second(604)), "it signed until the repair");
 }
 
 #[test]
