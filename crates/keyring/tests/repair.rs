@@ -94,6 +94,19 @@ fn a_verify_only_key_signs_where_the_signer_is_lost() {
 }
 
 #[test]
+fn a_key_that_was_rolled_back_from_signs_only_where_no_other_can() {
+    let mut ring = Ring::begin(slow(), 100);
+    ring.verb(EMERGENCY, 110);
+    ring.verb(Verb::Rollback { to: None }, 120);
+    let backup = ring.manifest.clone();
+    ring.verb(EMERGENCY, 130);
+    let store = Store::at(&backup, &["a", "b"]);
+    assert_eq!(repaired(&store, &ring.manifest, 140).signer(140), Some("a"));
+    ring.verb(revoke("a"), 140);
+    assert_eq!(repaired(&store, &ring.manifest, 150).signer(150), Some("b"));
+}
+
+#[test]
 fn no_private_key_left_is_a_refusal_that_names_the_way_out() {
     let mut ring = Ring::begin(slow(), 100);
     let backup = ring.manifest.clone();

@@ -238,8 +238,11 @@ fn signer(next: &Manifest, witness: &Manifest, now: UnixTime) -> Result<Kid, Ref
     let can_sign = |key: &&Key| key.revoked.is_none() && key.private == PrivateState::Present;
     let active = witness.active_at(now).and_then(|key| next.key(&key.kid)).filter(can_sign);
     let verifies = |key: &&Key| matches!(next.state_of(key, now), KeyState::Active | KeyState::VerifyOnly);
-    let other = || next.keys.iter().rev().filter(can_sign).find(verifies);
-    active.or_else(other).map(|key| key.kid.clone()).ok_or_else(|| {
+    let abandoned: Vec<_> = witness.abandoned().collect();
+    let mut others: Vec<_> = next.keys.iter().rev().filter(can_sign).filter(verifies).collect();
+    // Who rolled back had a reason to: such a key comes last.
+    others.sort_by_key(|key| abandoned.contains(&&key.kid));
+    active.or_else(|| others.first().copied()).map(|key| key.kid.clone()).ok_or_else(|| {
         Refusal::new(
             Code::NoSigner,
             "no private key is left in the store that may sign",
