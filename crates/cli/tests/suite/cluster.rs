@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::process::Desk;
+
+mod burst;
 
 /// The cluster's client, and where to wait for it.
 struct Cluster {
@@ -285,6 +287,14 @@ fn a_cluster_that_is_not_there_is_said() {
 
 const SANDBOXES: &str = "keystile-sandboxes";
 
+/// Held by whoever bootstraps: one of them counts what the API server is asked.
+static BOOTSTRAPS: Mutex<()> = Mutex::new(());
+
+/// What this run's objects are labelled with.
+fn run() -> String {
+    std::process::id().to_string()
+}
+
 fn bytes(json: &Value) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(json.to_string().into_bytes())
 }
@@ -331,7 +341,7 @@ async fn sandbox(api: &Api, name: &str, token: &Path) {
     let sandboxes = format!("/apis/agents.x-k8s.io/v1beta1/namespaces/{SANDBOXES}/sandboxes");
     let object = json!({
         "apiVersion": "agents.x-k8s.io/v1beta1", "kind": "Sandbox",
-        "metadata": {"name": name, "labels": {"openshell.ai/sandbox-id": name}},
+        "metadata": {"name": name, "labels": {"openshell.ai/sandbox-id": name, "keystile-test": run()}},
     });
     create(api, &sandboxes, &object).await;
     let owner: Object = api.json(Call::get(format!("{sandboxes}/{name}"))).await.expect("the Sandbox");
@@ -340,6 +350,7 @@ async fn sandbox(api: &Api, name: &str, token: &Path) {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": name,
+            "labels": {"keystile-test": run()},
             "annotations": {"openshell.io/sandbox-id": name},
             "ownerReferences": [{
                 "apiVersion": "agents.x-k8s.io/v1beta1", "kind": "Sandbox", "name": name,
@@ -366,6 +377,7 @@ async fn sandbox(api: &Api, name: &str, token: &Path) {
 #[test]
 fn a_pod_bootstraps_with_its_service_account_token() {
     let Some(desk) = desk("bootstrap") else { return };
+    let _alone = BOOTSTRAPS.lock().unwrap_or_else(PoisonError::into_inner);
     let Cluster { api, runtime } = Cluster::new();
     let name = format!("box-{}", std::process::id());
     runtime.block_on(async {

@@ -106,6 +106,12 @@ impl Running {
         assert!(lines.any(|line| line.expect("text").contains(text)), "{text:?} was never said");
     }
 
+    /// Reads away what it says on its standard error from now on: a full pipe would hold it up.
+    pub(crate) fn ignore_errors(&mut self) {
+        let mut errors = self.0.stderr.take().expect("piped");
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+    }
+
     pub(crate) fn end(mut self) -> Option<i32> {
         self.0.wait().expect("it ends").code()
     }
