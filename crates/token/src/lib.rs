@@ -70,6 +70,8 @@ mod remembered;
 mod sandbox_id;
 mod secret;
 mod signer;
+#[cfg(test)]
+mod testing;
 mod verdict;
 mod verify;
 mod vouched;

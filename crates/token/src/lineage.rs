@@ -78,3 +78,16 @@ impl Lineage {
         (began <= issued_at).then_some(Self { began, method })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_printed_as_it_is_claimed() {
+        for method in BootstrapMethod::ALL {
+            assert_eq!(serde_json::to_value(method).unwrap(), method.to_string());
+            assert_eq!(format!("{method:>20}").len(), 20);
+        }
+    }
+}

@@ -239,3 +239,114 @@ impl fmt::Debug for Remembered {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox_id::SandboxId;
+    use crate::testing::{keyring, minted};
+
+    /// A memory of one set whose tokens may take `room` bytes.
+    fn one_set(room: usize) -> Remembered {
+        let remembered = Remembered::new(room + size_of::<Place>());
+        assert_eq!((remembered.sets.len(), remembered.room), (1, room));
+        remembered
+    }
+
+    fn cost_of(keyring: &Keyring, token: &[u8], accepted: &Accepted) -> usize {
+        let author = Arc::clone(keyring.author(&accepted.kid).unwrap());
+        let (kid, claims) = (accepted.kid.clone(), accepted.claims.clone());
+        Entry { token: Zeroizing::new(token.into()), author, kid, claims }.cost()
+    }
+
+    /// Two threads that meet the same new token both come to remember it.
+    #[test]
+    fn a_token_is_held_once() {
+        let keyring = keyring();
+        let remembered = one_set(8000);
+        for sandbox in ["one", "two", "one", "two"] {
+            let (token, accepted) = minted(&keyring, sandbox);
+            remembered.remember(token.expose().as_bytes(), &keyring, &accepted);
+        }
+        assert_eq!(remembered.counts().entries, 2);
+    }
+
+    #[test]
+    fn a_set_is_filled_to_its_last_byte() {
+        let keyring = keyring();
+        let tokens: Vec<_> = ["a", "b", "c"].into_iter().map(|id| minted(&keyring, id)).collect();
+        let cost = cost_of(&keyring, tokens[0].0.expose().as_bytes(), &tokens[0].1);
+        for (room, held) in [(cost - 1, 0), (cost, 1), (2 * cost - 1, 1), (2 * cost, 2), (3 * cost, 3)] {
+            let remembered = one_set(room);
+            for (token, accepted) in &tokens {
+                remembered.remember(token.expose().as_bytes(), &keyring, accepted);
+            }
+            let counts = remembered.counts();
+            assert_eq!((counts.entries, counts.bytes), (held, held * cost as u64), "room for {room}");
+        }
+    }
+
+    #[test]
+    fn it_is_printed_by_its_counts_alone() {
+        let remembered = one_set(8000);
+        assert_eq!(format!("{remembered:?}"), format!("{:?}", remembered.counts()));
+    }
+
+    /// In turn: what came last goes last.
+    #[test]
+    fn the_oldest_that_nobody_asked_for_goes() {
+        let keyring = keyring();
+        let tokens: Vec<_> = ["a", "b", "c", "d"].into_iter().map(|id| minted(&keyring, id)).collect();
+        let cost = cost_of(&keyring, tokens[0].0.expose().as_bytes(), &tokens[0].1);
+        let remembered = one_set(2 * cost);
+        for (last, (token, accepted)) in tokens.iter().enumerate() {
+            remembered.remember(token.expose().as_bytes(), &keyring, accepted);
+            let (_, set) = remembered.set_of(token.expose().as_bytes()).unwrap();
+            let mut held: Vec<_> =
+                set.slots.iter().map(|slot| slot.entry.claims.sandbox_id.as_str()).collect();
+            held.sort_unstable();
+            assert_eq!(held, ["a", "b", "c", "d"][last.saturating_sub(1)..=last]);
+        }
+    }
+
+    /// Whatever the length of its parts, beyond them an entry costs the same.
+    #[test]
+    fn an_entry_costs_its_texts_and_a_fixed_sum() {
+        let keyring = keyring();
+        let beyond = |sandbox: &str| {
+            let (token, accepted) = minted(&keyring, sandbox);
+            let texts = token.expose().len() + accepted.kid.as_str().len() + sandbox.len();
+            cost_of(&keyring, token.expose().as_bytes(), &accepted) - texts
+        };
+        let longest = "x".repeat(SandboxId::MAX);
+        let sum = size_of::<Entry>() + 2 * size_of::<Slot>() + 4 * ALLOCATION;
+        assert_eq!((beyond("a"), beyond(&longest)), (sum, sum));
+    }
+
+    #[test]
+    fn a_token_of_2_kib_is_remembered_and_a_longer_one_is_not() {
+        let keyring = keyring();
+        let (_, accepted) = minted(&keyring, "sandbox-1");
+        for (length, held) in [(LONGEST, 1), (LONGEST + 1, 0)] {
+            let remembered = one_set(8000);
+            remembered.remember(&vec![b'x'; length], &keyring, &accepted);
+            assert_eq!(remembered.counts().entries, held, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn counts_are_those_of_all_sets() {
+        let keyring = keyring();
+        let remembered = Remembered::new(256 * SET_BYTES);
+        let tokens: Vec<_> = (0..40).map(|number| minted(&keyring, &format!("s-{number:02}"))).collect();
+        for (token, accepted) in &tokens {
+            let token = token.expose().as_bytes();
+            assert!(remembered.recall(token, &keyring).is_none());
+            remembered.remember(token, &keyring, accepted);
+            assert!(remembered.recall(token, &keyring).is_some());
+        }
+        let cost = cost_of(&keyring, tokens[0].0.expose().as_bytes(), &tokens[0].1) as u64;
+        let expected = RememberedCounts { hits: 40, misses: 40, entries: 40, bytes: 40 * cost };
+        assert_eq!(remembered.counts(), expected);
+    }
+}

@@ -73,3 +73,19 @@ impl std::str::FromStr for SandboxId {
         Self::new(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_of_a_certificate_is_one_segment_of_a_path() {
+        let is = |id: &str| SandboxId::new(id).unwrap().is_path_segment();
+        for good in ["a", "Z9", "a.b", "...", ".a", "a-b_c"] {
+            assert!(is(good), "{good}");
+        }
+        for bad in [".", "..", "a/b", "a?b", "a%2fb", "a:b", "a#b"] {
+            assert!(!is(bad), "{bad}");
+        }
+    }
+}

@@ -48,3 +48,24 @@ impl fmt::Debug for PrivatePem {
         write!(f, "PrivatePem({} bytes)", self.0.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{keyring, minted};
+
+    #[test]
+    fn a_token_is_printed_by_its_length_alone() {
+        let (token, _) = minted(&keyring(), "sandbox-1");
+        assert_eq!(format!("{token:?}"), format!("SecretToken({} bytes)", token.expose().len()));
+    }
+
+    /// A text that grows is moved, and leaves a copy behind that nobody zeroes.
+    #[test]
+    fn a_token_is_written_into_room_that_was_right_from_the_start() {
+        let keyring = keyring();
+        for sandbox in ["a", "sandbox-1", &"x".repeat(128)] {
+            let (token, _) = minted(&keyring, sandbox);
+            assert_eq!(token.0.capacity(), token.0.len());
+        }
+    }
+}

@@ -162,6 +162,41 @@ fn a_key_that_signs_for_ever_signs_extension_tokens_too() {
     accepted(&keyring, minted.token.expose(), 2000);
 }
 
+/// A key that signs tokens without an end: every other bound holds for its tokens that have one, of either kind.
+#[test]
+fn a_key_that_signs_for_ever_is_excused_a_lifetime_and_nothing_else() {
+    let mut forever = manifest(vec![key(1), key(2)], &[(1000, 1), (5000, 2)]);
+    forever.keys[0].never_expires = true;
+    forever.keys[0].longest_token = Lifetime::Bounded(0);
+    forever.keys[0].superseded = Some(superseded(5000));
+    let keyring = open(forever);
+    let extension =
+        |iat, now| rejected(&keyring, &forged(iat, iat + 900).signed(&forging_key(1)), now).reason;
+    accepted(&keyring, &forged(4000, 4900).signed(&forging_key(1)), 4960);
+    assert_eq!(extension(4000, 4961), Reason::Expired);
+    assert_eq!(extension(6000, 5900), Reason::IssuedInFuture);
+    assert_eq!(extension(900, 1000), Reason::SignedBeforeActivation);
+    assert_eq!(extension(5391, 5400), Reason::SignedAfterSupersession);
+    let sandbox = |iat, now| reason(&keyring, &token(1, iat, iat + 900), now);
+    assert_eq!(sandbox(4000, 4100), Reason::LifetimeExceedsPolicy, "it signed none that ends");
+    assert_eq!(sandbox(4000, 4961), Reason::Expired);
+    assert_eq!(sandbox(6000, 5900), Reason::IssuedInFuture);
+}
+
+#[test]
+fn a_rejection_names_the_sandbox_of_a_well_signed_token() {
+    let of = |forger: &Forger, signer: u8| {
+        rejected(&simple(), &forger.signed(&forging_key(signer)), 3061).sandbox_id.map(|id| id.to_string())
+    };
+    assert_eq!(of(&forged(2000, 3000), 1).as_deref(), Some("sandbox-1"));
+    assert_eq!(of(&forged(2000, 3000), 2), None, "anybody can write that");
+    let gateway = forged(2000, 3000)
+        .claim("caller_kind", "gateway")
+        .claim("sub", "openshell-gateway:openshell")
+        .without_claim("sandbox_id");
+    assert_eq!(of(&gateway, 1), None);
+}
+
 #[test]
 fn t34_no_key_and_no_randomness_are_no_token() {
     struct Dry;

@@ -96,3 +96,13 @@ fn it_tells_what_it_was_compiled_from() {
     assert_eq!(keyring.generation(), 1);
     assert_eq!(keyring.issuer(), "openshell-gateway:openshell");
 }
+
+#[test]
+fn a_keyring_is_printed_by_its_issuer_and_generation_alone() {
+    let shown = format!("{:?}", crate::common::simple());
+    assert!(
+        shown.starts_with("Keyring { issuer: \"openshell-gateway:openshell\", generation: 1, "),
+        "{shown}"
+    );
+    assert!(shown.ends_with(", .. }"), "{shown}");
+}

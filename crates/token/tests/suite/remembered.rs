@@ -92,6 +92,14 @@ fn a_request_that_began_before_a_revocation_brings_nothing_back() {
 }
 
 #[test]
+fn the_keyring_in_force_may_add_what_it_accepts() {
+    let (keyring, remembered) = (open(rotated()), Remembered::new(ONE_SET));
+    remembered.settle(&keyring, UnixTime(6000));
+    assert!(ask(&keyring, &token(2, 6000, 9000), 6000, &remembered).is_accepted());
+    assert_eq!(remembered.counts().entries, 1);
+}
+
+#[test]
 fn a_new_generation_with_the_same_keys_forgets_nothing() {
     let remembered = Remembered::new(ONE_SET);
     let token = token(1, 4000, 7000);
