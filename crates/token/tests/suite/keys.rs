@@ -208,6 +208,9 @@ fn one_kid_has_one_private_key() {
     assert_eq!(keys.get(&kid(1)).unwrap().public_key(), private_key(1).public_key());
     keys.insert(kid(2), private_key(2)).unwrap();
     assert_eq!((keys.len(), keys.is_empty()), (2, false));
+    let held: Vec<_> = keys.iter().map(|(kid, key)| (kid.clone(), key.public_key())).collect();
+    assert_eq!(held.len(), 2);
+    assert!(held.iter().all(|(kid, public_key)| *kid == kid_of(public_key)));
     keys.retain(|found, _| *found == kid(2));
     assert_eq!(keys.kids().collect::<Vec<_>>(), [&kid(2)]);
     assert!(keys.remove(&kid(2)).is_some() && keys.is_empty());
