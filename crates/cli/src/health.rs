@@ -186,16 +186,16 @@ fn replica(manifest: &Manifest, digest: Digest, report: &ReplicaReport, now: Uni
         ));
     }
     if report.generation > manifest.generation {
+        // That it loads no newer one follows from it.
         problems.push(Problem::fail(
             "replica-ahead",
             format!(
-                "{name} holds generation {}, the store {}: an old backup was restored",
+                "{name} goes on with generation {}, the store is at {}: an old backup was restored",
                 report.generation, manifest.generation
             ),
-            format!("restore the newest one; if there is none: keystile reconcile --accept {digest}"),
+            "repair it: keystile reconcile. If its witness went back too, that says what is left to do",
         ));
-    }
-    if let Condition::Degraded(why) = &report.condition {
+    } else if let Condition::Degraded(why) = &report.condition {
         problems.push(Problem::fail(
             "replica-degraded",
             format!("{name} serves generation {} and loads no newer one: {why}", report.generation),
@@ -351,6 +351,9 @@ mod tests {
     #[test]
     fn a_replica_that_is_ahead_or_forked_says_that_the_store_is_wrong() {
         assert_eq!(codes(&keyring(), &[replica(2, BEGAN)], BEGAN), ["replica-ahead"]);
+        let why = Condition::Degraded("the store went back".to_owned());
+        let refuses = ReplicaReport { condition: why, ..replica(2, BEGAN) };
+        assert_eq!(codes(&keyring(), &[refuses], BEGAN), ["replica-ahead"]);
         let forked = ReplicaReport { digest: Some(Digest([8; 32])), ..replica(1, BEGAN) };
         assert_eq!(codes(&keyring(), &[forked], BEGAN), ["forked"]);
     }

@@ -23,7 +23,9 @@ pub(crate) async fn occupancy(root: &Root, found: Option<&Found>) -> Result<Occu
         return Ok(Occupancy::Remains(what));
     }
     if leases::any(root).await? {
-        return Ok(Occupancy::Remains("reports of replicas that ran here".to_owned()));
+        return Ok(Occupancy::Remains(
+            "reports of replicas that ran here (Leases with the label keystile/store)".to_owned(),
+        ));
     }
     Ok(found.map_or(Occupancy::Empty, plain))
 }
