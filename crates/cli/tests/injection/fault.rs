@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Ending};
 
 /// What befalls a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Tracer {
         let log = desk.path("strace.log");
         let mut strace = Command::new(self.0);
         strace.args(["-f", "-qq", "-e", &format!("trace={CALLS}"), "-o"]).arg(&log);
-        assert!(desk.under(strace, verb), "{verb:?} works where nothing fails");
+        assert_eq!(desk.under(strace, verb), Ending::Succeeded, "{verb:?} works where nothing fails");
         let text = std::fs::read_to_string(&log).expect("a log");
         let mut by_thread: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for line in text.lines() {
@@ -73,7 +73,14 @@ impl Tracer {
     }
 
     /// Runs `verb`, and lets `fault` befall the `number`th `call` of each of its threads.
-    pub(crate) fn inject(&self, desk: &Desk, verb: &[String], fault: Fault, call: &str, number: usize) {
+    pub(crate) fn inject(
+        &self,
+        desk: &Desk,
+        verb: &[String],
+        fault: Fault,
+        call: &str,
+        number: usize,
+    ) -> Ending {
         let how = match fault {
             Fault::Kill => "signal=KILL".to_owned(),
             Fault::Fails(error) => format!("error={error}"),
@@ -81,7 +88,7 @@ impl Tracer {
         let mut strace = Command::new(self.0);
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:{how}:when={number}")]);
-        desk.under(strace, verb);
+        desk.under(strace, verb)
     }
 }
 
@@ -91,9 +98,8 @@ pub(crate) fn limits_files() -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// Runs `verb` with files of at most so many bytes: a longer write is cut short there, really. Whether it
-/// succeeded.
-pub(crate) fn limited(desk: &Desk, verb: &[String], bytes: usize) -> bool {
+/// Runs `verb` with files of at most so many bytes: a longer write is cut short there, really.
+pub(crate) fn limited(desk: &Desk, verb: &[String], bytes: usize) -> Ending {
     let mut prlimit = Command::new("prlimit");
     prlimit.arg(format!("--fsize={bytes}")).arg("--core=0");
     desk.under(prlimit, verb)

@@ -9,7 +9,7 @@ mod desk;
 mod fault;
 mod lives;
 
-use desk::Desk;
+use desk::{Desk, Ending};
 use fault::{Fault, Tracer};
 use lives::{LIVES, Life};
 
@@ -19,6 +19,8 @@ struct Tally {
     faults: usize,
     old: usize,
     new: usize,
+    /// Of them, those where the runtime's own wake-up was hit.
+    hung: usize,
 }
 
 #[test]
@@ -41,6 +43,7 @@ fn any_fault_at_any_call_of_any_verb_leaves_the_old_generation_or_the_new() {
         sum.faults += tally.faults;
         sum.old += tally.old;
         sum.new += tally.new;
+        sum.hung += tally.hung;
     }
     println!("{:<10} {sum:?}", "all");
     assert!(sum.old > 0 && sum.new > 0);
@@ -55,7 +58,9 @@ fn a_file_that_is_cut_short_is_never_read() {
         let template = Template::of(life);
         for bytes in (0..4096).step_by(61) {
             let desk = Desk::copy_of(&template.desk);
-            cut += usize::from(!fault::limited(&desk, &template.verb, bytes));
+            let ending = fault::limited(&desk, &template.verb, bytes);
+            assert_ne!(ending, Ending::Hung, "{} with files of at most {bytes} bytes", life.name);
+            cut += usize::from(ending == Ending::Failed);
             template.check(&desk, &format!("{} with files of at most {bytes} bytes", life.name));
         }
     }
@@ -104,8 +109,12 @@ fn inject(tracer: &Tracer, life: &Life, faults: &[Fault]) -> Tally {
         for (call, count) in &calls {
             for number in (1..=*count).filter(|_| fault.can_befall(call)) {
                 let desk = Desk::copy_of(&template.desk);
-                tracer.inject(&desk, &template.verb, *fault, call, number);
+                let ending = tracer.inject(&desk, &template.verb, *fault, call, number);
                 let what = format!("{}: {fault:?} at {call} number {number}", life.name);
+                if ending == Ending::Hung {
+                    assert_eq!(call, "write", "{what}: it hangs");
+                    tally.hung += 1;
+                }
                 let changed = template.check(&desk, &what);
                 tally.faults += 1;
                 *(if changed { &mut tally.new } else { &mut tally.old }) += 1;
