@@ -36,7 +36,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use console::Stream;
 pub use exit::Exit;
-pub use logs::Logs;
+pub use logs::{Journal, Logs};
 pub use place::Place;
 pub use world::{OpenStore, World};
 
@@ -122,9 +122,7 @@ fn execute(app: &App, verb: args::Verb) -> Exit {
         args::Verb::Supervise(_) => false,
         _ => app.json() && app.global.verbose == 0,
     };
-    if !has_its_own {
-        (app.world.logs)(logs::of_verb(app.global.verbose, app.json()));
-    }
+    let _journal = (!has_its_own).then(|| (app.world.logs)(logs::of_verb(app.global.verbose, app.json())));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(verbs::run(app, verb)),

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use keystile_gateway::config::{Config, LogFormat, LogLevel};
 use tracing::Level;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,14 +19,26 @@ pub struct Logs {
     level: Level,
     /// Whether each line is a JSON object.
     json: bool,
+    /// Whether whoever writes a line goes on before it is out.
+    queued: bool,
 }
+
+/// An open log. Once it is dropped, what was logged is out, unless nobody reads it.
+#[derive(Default)]
+#[must_use = "the last lines may be lost where this is dropped early"]
+pub struct Journal {
+    _queue: Option<WorkerGuard>,
+}
+
+/// How many lines may wait. Some hundred bytes each; those beyond are lost.
+const QUEUE: usize = 4096;
 
 /// The log of a verb: warnings, and more with each `-v`; in JSON where its answer is.
 pub(crate) fn of_verb(verbose: u8, json: bool) -> Logs {
-    Logs { level: raised(Level::WARN, verbose), json }
+    Logs { level: raised(Level::WARN, verbose), json, queued: false }
 }
 
-/// The log of a gateway.
+/// The log of a gateway. It is queued: a reader that stands still must not hold up whoever presents a token.
 pub(crate) fn of_gateway(config: &Config, verbose: u8) -> Logs {
     let level = match config.log_level {
         LogLevel::Error => Level::ERROR,
@@ -34,7 +47,7 @@ pub(crate) fn of_gateway(config: &Config, verbose: u8) -> Logs {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    Logs { level: raised(level, verbose), json: config.log_format == LogFormat::Json }
+    Logs { level: raised(level, verbose), json: config.log_format == LogFormat::Json, queued: true }
 }
 
 fn raised(level: Level, by: u8) -> Level {
@@ -45,9 +58,16 @@ fn raised(level: Level, by: u8) -> Level {
 
 impl Logs {
     /// Writes the log of this process from now on. A second call changes nothing.
-    pub fn install(self) {
-        let lines = self.lines(std::io::stderr).with_filter(self.filter());
-        let _ = tracing_subscriber::registry().with(lines).try_init();
+    pub fn install(self) -> Journal {
+        let (lines, queue) = if self.queued {
+            let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE);
+            let (writer, guard) = builder.finish(std::io::stderr());
+            (self.lines(move || writer.clone()), Some(guard))
+        } else {
+            (self.lines(std::io::stderr), None)
+        };
+        let _ = tracing_subscriber::registry().with(lines.with_filter(self.filter())).try_init();
+        Journal { _queue: queue }
     }
 
     /// Which lines are written.
@@ -112,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_library_does_not_write_a_line_for_each_call_that_fails() {
-        let filter = Logs { level: Level::INFO, json: false }.filter();
+        let filter = Logs { level: Level::INFO, json: false, queued: false }.filter();
         assert!(filter.would_enable("keystile_replica::reload", &Level::INFO));
         assert!(filter.would_enable("hyper", &Level::WARN));
         assert!(!filter.would_enable("kube_client::client::builder", &Level::ERROR));
@@ -123,7 +143,7 @@ mod tests {
         for json in [false, true] {
             let written = Written::default();
             let writer = written.clone();
-            let logs = Logs { level: Level::INFO, json };
+            let logs = Logs { level: Level::INFO, json, queued: false };
             let subscriber = tracing_subscriber::registry().with(logs.lines(move || writer.clone()));
             tracing::subscriber::with_default(subscriber, || {
                 tracing::warn!(why = NAME, shown = %NAME, "{NAME}");

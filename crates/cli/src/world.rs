@@ -12,7 +12,7 @@ use keystile_system::{
 };
 
 use crate::console::Stream;
-use crate::logs::Logs;
+use crate::logs::{Journal, Logs};
 use crate::place::Place;
 
 /// Opens the store at a place, by a clock.
@@ -29,7 +29,7 @@ pub struct World {
     /// Opens the store at a place.
     pub stores: OpenStore,
     /// Begins the log.
-    pub logs: Box<dyn Fn(Logs) + Send + Sync>,
+    pub logs: Box<dyn Fn(Logs) -> Journal + Send + Sync>,
     /// Keeps this process's memory out of core dumps and swap.
     pub guard_memory: Box<dyn Fn() -> Guarded + Send + Sync>,
     /// Configuration strings.

@@ -4,6 +4,7 @@
 mod cluster;
 mod help;
 mod json;
+mod log;
 mod memory;
 mod process;
 mod secrets;

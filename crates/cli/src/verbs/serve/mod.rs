@@ -53,7 +53,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         return app.answer("keystile/config/v1", &report, || loaded.print());
     }
     let config = loaded.config;
-    (app.world.logs)(logs::of_gateway(&config, app.global.verbose));
+    let _journal = (app.world.logs)(logs::of_gateway(&config, app.global.verbose));
     guard_memory(app);
     let place = place(&config)?;
     let clock = (app.world.shifted)(config.clock_shift);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use keystile_cli::{Place, Stream, World, run};
+use keystile_cli::{Journal, Place, Stream, World, run};
 use keystile_keyring::UnixTime;
 use keystile_store::{DirectoryStore, MemoryStore, Store};
 use keystile_system::{Clock, Entropy, EntropyError, Environment, Guarded};
@@ -233,7 +233,7 @@ impl Stage {
                 let fresh = || Arc::new(MemoryStore::new(clock)) as Arc<dyn Store>;
                 Ok(Arc::clone(stores.entry(name).or_insert_with(fresh)))
             }),
-            logs: Box::new(|_| ()),
+            logs: Box::new(|_| Journal::default()),
             guard_memory: Box::new(|| Guarded { from_dumps: true, from_swap: true }),
             environment: Arc::new(self.variables.clone()),
             zone: TimeZone::UTC,
