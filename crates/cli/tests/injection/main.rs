@@ -9,6 +9,9 @@ mod desk;
 mod fault;
 mod lives;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use desk::{Desk, Ending};
 use fault::{Fault, Tracer};
 use lives::{LIVES, Life};
@@ -21,6 +24,16 @@ struct Tally {
     new: usize,
     /// Of them, those where the runtime's own wake-up was hit.
     hung: usize,
+}
+
+impl Tally {
+    fn and(mut self, other: &Self) -> Self {
+        self.faults += other.faults;
+        self.old += other.old;
+        self.new += other.new;
+        self.hung += other.hung;
+        self
+    }
 }
 
 #[test]
@@ -36,15 +49,22 @@ fn a_kill_at_any_call_of_a_rotation_leaves_the_old_generation_or_the_new() {
 #[ignore = "takes minutes: every verb, every call, every fault"]
 fn any_fault_at_any_call_of_any_verb_leaves_the_old_generation_or_the_new() {
     let Some(tracer) = Tracer::find() else { panic!("strace is not here") };
-    let mut sum = Tally::default();
-    for life in LIVES {
-        let tally = inject(&tracer, life, &Fault::ALL);
-        println!("{:<10} {tally:?}", life.name);
-        sum.faults += tally.faults;
-        sum.old += tally.old;
-        sum.new += tally.new;
-        sum.hung += tally.hung;
-    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let life = || LIVES.get(next.fetch_add(1, Ordering::Relaxed));
+        let told = |life: &Life| {
+            let tally = inject(&tracer, life, &Fault::ALL);
+            println!("{:<10} {tally:?}", life.name);
+            tally
+        };
+        std::iter::from_fn(life).map(told).fold(Tally::default(), |sum, tally| sum.and(&tally))
+    };
+    // More than there are processors: one that hangs is waited for.
+    let sum = thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let tallies = workers.into_iter().map(|worker| worker.join().expect("its lives end well"));
+        tallies.fold(Tally::default(), |sum, tally| sum.and(&tally))
+    });
     println!("{:<10} {sum:?}", "all");
     assert!(sum.old > 0 && sum.new > 0);
 }
