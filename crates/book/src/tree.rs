@@ -9,6 +9,9 @@ use crate::markdown;
 /// What is no part of the repository, wherever it stands: each workspace has its own build.
 const NOT_OURS: &[&str] = &["target", ".git"];
 
+/// The shell's functions that tell stories on a cluster.
+const STORIES: &str = "e2e/stories";
+
 /// One text file of the repository.
 #[derive(Clone, Debug)]
 pub struct TextFile {
@@ -56,10 +59,13 @@ pub fn book() -> Result<Vec<TextFile>, BookError> {
     Ok(pages)
 }
 
-/// The names of the tests in the repository's source, sorted: functions with a test attribute, and
-/// the public functions of a conformance suite.
+/// The names of the tests in the repository's source, sorted: functions with a test attribute, the
+/// public functions of a conformance suite, and the stories told on a real cluster.
 pub fn test_names() -> Result<Vec<String>, BookError> {
     let mut names = Vec::new();
+    for file in files(&[STORIES])? {
+        names.extend(file.text.lines().filter_map(story_name).map(str::to_owned));
+    }
     for file in files(&[".rs"])? {
         let suite = file.name.contains("/conformance/");
         let mut marked = false;
@@ -77,6 +83,10 @@ pub fn test_names() -> Result<Vec<String>, BookError> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+fn story_name(line: &str) -> Option<&str> {
+    line.strip_prefix("story_")?.strip_suffix("() {")
 }
 
 fn function_name(line: &str) -> Option<&str> {
@@ -119,6 +129,7 @@ mod tests {
         let names = test_names().expect("the source can be read");
         assert!(names.contains(&"the_tests_of_this_file_are_found".to_owned()));
         assert!(!names.contains(&"function_name".to_owned()));
+        assert!(names.contains(&"t07_an_upgrade_without_a_change_keeps_the_keys".to_owned()), "a story");
     }
 
     #[test]
