@@ -7,7 +7,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use keystile_keyring::manifest::{End, PrivateState};
-use keystile_keyring::plan::{Mode, Plan, Planned, Remains, Verb, repair};
+use keystile_keyring::plan::{Mode, Plan, Planned, PolicyChange, Remains, Verb, repair};
 use keystile_keyring::{Code, Fleet, KeyState, Kid, Lookup, Manifest, Policy, Refusal, UnixTime};
 
 use world::{Ring, Token, candidate, digest_of, kid, second, small, verify};
@@ -297,8 +297,12 @@ fn a_repair_says_what_replicas_held_and_what_is_lost_with_it() {
     assert_eq!(said(5), (head("replicas hold generation 5, the store 2"), vec![many.to_owned()]));
 }
 
-fn leeway(value: u64) -> keystile_keyring::plan::PolicyChange {
-    keystile_keyring::plan::PolicyChange([("leeway".to_owned(), Some(value))].into())
+fn leeway(value: u64) -> PolicyChange {
+    policy("leeway", value)
+}
+
+fn policy(name: &str, value: u64) -> PolicyChange {
+    PolicyChange([(name.to_owned(), Some(value))].into())
 }
 
 /// A witness at generation 5 with a, b; a store that went another way from generation 2 on.
@@ -351,6 +355,24 @@ fn of_two_ends_of_a_key_the_later_counts() {
     let mut ahead = begun();
     ahead.verb(Verb::Rotate { mode: Mode::Scheduled(200), no_rollback: false }, 500);
     assert_eq!(end(&ended(110), &ahead), (second(600), second(604)), "it signed until the repair");
+}
+
+/// Two lives superseded a key in the same second, and one of them let it sign longer tokens until then.
+#[test]
+fn of_two_ends_in_the_same_second_the_one_that_is_good_for_longer_counts() {
+    let ended = |change| {
+        let mut ring = Ring::begin(slow(), 100);
+        ring.verb(EMERGENCY, 110).verb(Verb::SetPolicy(change), 111);
+        ring
+    };
+    let end = |ring: &Ring| ring.key("a").superseded.unwrap();
+    let (short, long) = (ended(leeway(0)), ended(policy("token_ttl", 2000)));
+    assert_eq!(end(&short).last_iat, end(&long).last_iat);
+    assert!(end(&short).accept_until < end(&long).accept_until, "{:?}", end(&long));
+    for (witness, store) in [(&short, &long), (&long, &short)] {
+        let found = Store::at(&store.manifest, &["a", "b"]).accepting();
+        assert_eq!(end(&repaired(&found, &witness.manifest, 600)), end(&long));
+    }
 }
 
 #[test]

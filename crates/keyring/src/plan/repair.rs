@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::check;
 use crate::ident::{Digest, Kid};
-use crate::manifest::{Activation, Change, End, Key, Manifest, PrivateState, Revoked, Tombstone, limits};
+use crate::manifest::{
+    Activation, Change, End, Key, Manifest, PrivateState, Revoked, Superseded, Tombstone, limits,
+};
 use crate::plan::draft::{lost_to, not_before, replica_ahead, would_break};
 use crate::plan::room::{fit, new_key, trim_tombstones};
 use crate::plan::windows::{bound, ending, raise_lifetime};
@@ -291,8 +293,14 @@ fn bound_by_store(next: &mut Manifest, store: &Manifest, witness: &Manifest, max
         };
         let theirs = other.superseded.filter(|bounds| bounds.at <= now);
         let theirs = theirs.unwrap_or_else(|| ending(key, now, maxima, &policy, None));
-        key.superseded = Some(if known && mine.last_iat > theirs.last_iat { mine } else { theirs });
+        key.superseded = Some(if known && later(&mine, &theirs) { mine } else { theirs });
     }
+}
+
+/// Whether `one` leaves a key more than `other` does: tokens signed until later, or good until later.
+fn later(one: &Superseded, other: &Superseded) -> bool {
+    let reach = |end: &Superseded| (end.last_iat, end.accept_until.unwrap_or(UnixTime(u64::MAX)));
+    reach(one) > reach(other)
 }
 
 /// What is to be repaired.
