@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::process::Desk;
+use crate::process::{Desk, Running};
 
 mod burst;
 
@@ -375,6 +375,24 @@ async fn sandbox(api: &Api, name: &str, token: &Path) {
     std::fs::write(token, made["status"]["token"].as_str().expect("a token")).expect("written");
 }
 
+/// A gateway that exchanges the tokens of sandboxes' ServiceAccounts, and where it listens.
+fn serve_service_accounts(desk: &Desk, more: &[&str]) -> (Running, String) {
+    let serve = [
+        "serve",
+        "--listen=127.0.0.1:0",
+        "--admin-listen=127.0.0.1:0",
+        "--service-account-bootstrap",
+        "--bootstrap-namespaces",
+        SANDBOXES,
+        "--bootstrap-service-accounts=sandbox",
+        "--output=json",
+    ];
+    let mut gateway = desk.start(&[&serve, more].concat());
+    let report: Value = serde_json::from_str(&gateway.line()).expect("JSON");
+    let url = report["url"].as_str().expect("a URL").to_owned();
+    (gateway, url)
+}
+
 /// A real pod's token, a real TokenReview, a real supervisor. After a revocation it bootstraps again.
 #[test]
 fn a_pod_bootstraps_with_its_service_account_token() {
@@ -387,21 +405,10 @@ fn a_pod_bootstraps_with_its_service_account_token() {
         sandbox(&api, &name, &desk.path("token")).await;
     });
     desk.ends(0, &["init"]);
-    let mut gateway = desk.start(&[
-        "serve",
-        "--listen=127.0.0.1:0",
-        "--admin-listen=127.0.0.1:0",
-        "--service-account-bootstrap",
-        "--bootstrap-namespaces",
-        SANDBOXES,
-        "--bootstrap-service-accounts=sandbox",
-        "--output=json",
-    ]);
-    let report: Value = serde_json::from_str(&gateway.line()).expect("JSON");
-    let url = report["url"].as_str().expect("a URL");
+    let (_gateway, url) = serve_service_accounts(&desk, &[]);
     let supervise = || {
         let show = ["--", "/bin/sh", "-c", "cat $KEYSTILE_TOKEN_FILE"];
-        let supervise = ["supervise", "--gateway", url, "--service-account-token", "token"];
+        let supervise = ["supervise", "--gateway", &url, "--service-account-token", "token"];
         let output = desk.run(&[&supervise[..], &show].concat());
         let token = String::from_utf8(output.stdout).expect("a token");
         let verdict = desk.json(&["verify", token.trim()]);
@@ -424,6 +431,6 @@ fn a_pod_bootstraps_with_its_service_account_token() {
         api.call(Call::delete(pod).with("gracePeriodSeconds", "0")).await.map(|_| ()).expect("deleted");
     });
     let mut supervisor =
-        desk.start(&["supervise", "--gateway", url, "--service-account-token", "token", "--", "true"]);
+        desk.start(&["supervise", "--gateway", &url, "--service-account-token", "token", "--", "true"]);
     supervisor.await_error("sandbox pod not found");
 }

@@ -18,8 +18,11 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tower::Layer as _;
 
-use super::{BOOTSTRAPS, Cluster, SANDBOXES, await_generation, bytes, desk, prepare, run, sandbox};
-use crate::process::{Desk, Running};
+use super::{
+    BOOTSTRAPS, Cluster, SANDBOXES, await_generation, bytes, desk, prepare, run, sandbox,
+    serve_service_accounts,
+};
+use crate::process::Desk;
 
 /// How many sandboxes.
 const FLEET: usize = 1000;
@@ -235,27 +238,6 @@ async fn remove_fleet(api: &Api) {
     }
 }
 
-/// A gateway in whose cluster they are.
-fn serve(desk: &Desk) -> (Running, String) {
-    desk.ends(0, &["init"]);
-    let rate = format!("--bootstrap-rate={RATE}");
-    let mut gateway = desk.start(&[
-        "serve",
-        "--listen=127.0.0.1:0",
-        "--admin-listen=127.0.0.1:0",
-        "--service-account-bootstrap",
-        "--bootstrap-namespaces",
-        SANDBOXES,
-        "--bootstrap-service-accounts=sandbox",
-        &rate,
-        "--output=json",
-    ]);
-    gateway.ignore_errors();
-    let report: Value = serde_json::from_str(&gateway.line()).expect("JSON");
-    let url = report["url"].as_str().expect("a URL").to_owned();
-    (gateway, url)
-}
-
 #[test]
 fn a_thousand_sandboxes_come_back_after_a_revocation_and_do_not_flood_the_api_server() {
     let Some(desk) = desk("burst") else { return };
@@ -269,7 +251,9 @@ fn a_thousand_sandboxes_come_back_after_a_revocation_and_do_not_flood_the_api_se
     let runtime = runtime.expect("a runtime");
     let service_accounts = runtime.block_on(make_fleet(&api, &desk));
     let made = clock.uptime().saturating_sub(start);
-    let (_gateway, url) = serve(&desk);
+    desk.ends(0, &["init"]);
+    let (mut gateway, url) = serve_service_accounts(&desk, &[&format!("--bootstrap-rate={RATE}")]);
+    gateway.ignore_errors();
     runtime.block_on(async {
         let (stop, stopped) = watch::channel(false);
         let counter = tokio::spawn(watch_the_api_server(Arc::clone(&api), stopped));
