@@ -11,7 +11,7 @@ use keystile_proto::keystile::v1::keystile_client::KeystileClient;
 use keystile_supervisor::{Config, Endpoint, FailureKind, Source, State, Supervisor, Timing, Token};
 use keystile_system::{Clock, SystemClock, SystemEntropy};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic::Code;
