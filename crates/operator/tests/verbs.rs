@@ -157,17 +157,23 @@ async fn t02_a_replica_that_lags_is_named_and_emergency_overrides_it() {
     );
 }
 
+/// The second one finds, as it publishes its key, that another one was faster.
 #[tokio::test]
 async fn t03_two_rotations_at_once_make_one_key() {
     let world = World::begun().await;
     world.report("gateway-1").await;
-    let other = world.operator.clone();
-    let (first, second) = (rotate(None), rotate(None));
-    let (mut quiet, mut silent) = (Silent, Silent);
-    let _ = tokio::join!(
-        world.operator.rotate(&first, NO_WAIT, &mut quiet),
-        other.rotate(&second, NO_WAIT, &mut silent),
-    );
+    let slow = Overtaken {
+        inner: world.store.clone(),
+        rival: world.operator.clone(),
+        request: rotate(None),
+        late: false,
+        done: AtomicBool::new(false),
+    };
+    let slow = World::on(world.clock.clone(), Arc::new(slow));
+    let mut heard = Heard::default();
+    let held = slow.operator.rotate(&rotate(None), NO_WAIT, &mut heard).await;
+    assert!(matches!(held, Err(OperateError::Held { .. })), "it goes on with the other's key: {held:?}");
+    assert_eq!(heard.generations, Vec::<u64>::new(), "it publishes none of its own");
     let manifest = world.manifest().await;
     assert_eq!((manifest.generation, manifest.keys.len()), (2, 2), "one new key, nothing lost");
 }

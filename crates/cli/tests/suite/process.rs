@@ -4,7 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use keystile_system::{Environment, ProcessEnvironment};
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Which rule is broken, where `mutants/rules` has this program and its tests break one.
+const BROKEN: &str = "RULE_BROKEN";
 
 /// A directory to work in, and the program.
 pub(crate) struct Desk {
@@ -31,6 +35,7 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keystile"));
         command.args(arguments).current_dir(self.directory.path()).env_clear().env("TZ", "UTC");
         command.envs(self.variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+        command.envs(ProcessEnvironment.get(BROKEN).map(|rule| (BROKEN, rule)));
         command
     }
 

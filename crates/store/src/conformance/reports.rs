@@ -87,10 +87,14 @@ pub async fn a_report_that_no_reader_takes_is_refused(place: &impl Place) {
     assert_eq!(replicas(&*store).await, vec![]);
 }
 
-/// Otherwise an empty place would look used.
+/// Otherwise an empty place would look used: one that is not there, and one where something else is.
 pub async fn t06_a_place_without_a_keyring_takes_no_report(place: &impl Place) {
-    let store = place.open();
-    let error = store.report(&report_of("gateway-1", 1)).await.unwrap_err();
-    assert!(matches!(error, StoreError::Load(LoadError::Missing { .. })), "{error}");
-    Sample::new().create(&*store).await;
+    for something in [false, true] {
+        if something {
+            place.put(&[("README", b"keys will live here")]);
+        }
+        let error = place.open().report(&report_of("gateway-1", 1)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Load(LoadError::Missing { .. })), "{error}");
+    }
+    Sample::new().create(&*place.open()).await;
 }
