@@ -1,25 +1,29 @@
 #!/usr/bin/env python3
-"""Writes what the binary is made of as a CycloneDX 1.6 document: `cargo metadata … | sbom.py > keystile.cdx.json`.
+"""Writes what the binary is made of as a CycloneDX 1.6 document: `sbom.py TARGET > keystile.cdx.json`.
 
-Every crate that is linked into the binary for the target that cargo was asked about; not what only builds or tests it.
-The same lock file gives the same bytes.
+Every crate that is linked into the binary for that target; not what only builds or tests it. The same lock file gives the
+same bytes.
 """
 
 import json
+import re
+import subprocess
 import sys
 
 ROOT = "keystile"
 
 
-def linked(metadata):
+def built(target):
+    """Name and version of every crate in the tree that cargo builds; `cargo metadata` also has those of features that are off."""
+    command = ["cargo", "tree", "--locked", "--package", ROOT, "--target", target, "--prefix", "none"]
+    tree = subprocess.run([*command, "--edges", "normal,no-proc-macro"], check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"^(\S+) v(\S+)", tree, re.M))
+
+
+def linked(metadata, wanted):
     """The packages that are linked into ROOT, with their direct dependencies."""
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    # A procedural macro runs in the compiler; neither it nor what it needs is in the binary.
-    macros = {
-        package["id"]
-        for package in metadata["packages"]
-        if any("proc-macro" in target["kind"] for target in package["targets"])
-    }
+    in_tree = {package["id"] for package in metadata["packages"] if (package["name"], package["version"]) in wanted}
     (root,) = [package["id"] for package in metadata["packages"] if package["name"] == ROOT]
     found, waiting = {}, [root]
     while waiting:
@@ -28,7 +32,7 @@ def linked(metadata):
             found[package] = sorted(
                 dependency["pkg"]
                 for dependency in nodes[package]["deps"]
-                if dependency["pkg"] not in macros and any(kind["kind"] is None for kind in dependency["dep_kinds"])
+                if dependency["pkg"] in in_tree and any(kind["kind"] is None for kind in dependency["dep_kinds"])
             )
             waiting.extend(found[package])
     return root, found
@@ -66,10 +70,12 @@ def lock_file(path):
 
 
 def main():
-    metadata = json.load(sys.stdin)
+    (target,) = sys.argv[1:]
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
+    metadata = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     checksums = lock_file(metadata["workspace_root"] + "/Cargo.lock")
     packages = {package["id"]: package for package in metadata["packages"]}
-    root, found = linked(metadata)
+    root, found = linked(metadata, built(target))
     reference = lambda package: f"pkg:cargo/{packages[package]['name']}@{packages[package]['version']}"
     components = [component(packages[package], checksums) for package in found if package != root]
     document = {
