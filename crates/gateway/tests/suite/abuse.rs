@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use keystile_gateway::Config;
 use keystile_gateway::config::Limits;
@@ -146,6 +147,30 @@ async fn a_header_list_that_unpacks_beyond_the_limit_is_refused() {
     large.extend(std::iter::repeat_n(0xbe, 11));
     raw.send(&[Frame::new(HEADERS, WHOLE, 1, &large)]).await;
     assert_eq!(raw.next_of(HEADERS).await.expect("an answer").status(), 431);
+}
+
+/// A gateway unpacks nothing: a message that is said to be packed is refused unread, whatever is in it.
+#[tokio::test]
+async fn what_is_packed_is_not_unpacked() {
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let token = world.token().await;
+    let packed = Bytes::from([&[0x1f, 0x8b, 8, 0], &[0; 60][..]].concat());
+    for call in ["/keystile.v1.Keystile/WhoAmI", "/openshell.v1.OpenShell/RefreshSandboxToken"] {
+        for encoding in ["gzip", "deflate", "zstd"] {
+            let message = [&[1, 0, 0, 0, 64], &packed[..]].concat();
+            let headers =
+                [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-encoding", encoding)];
+            let answer = post(gateway.addr, call, &token, &headers, message.into()).await;
+            assert_eq!(
+                answer.header("grpc-status"),
+                Some("12"),
+                "unimplemented: {call} {encoding}: {answer:?}"
+            );
+        }
+    }
+    let answer = post(gateway.addr, "/verify", &token, &[("content-encoding", "gzip")], packed).await;
+    assert_eq!(answer.code, StatusCode::OK, "its body is nobody's business: {answer:?}");
 }
 
 /// Where a header is arriving, a peer cannot answer pings, so that its bytes do not keep the connection.

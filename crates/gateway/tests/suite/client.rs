@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use keystile_gateway::Status;
@@ -47,7 +47,27 @@ pub async fn get_with(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) ->
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = client.request(request.body(Empty::new()).expect("a request")).await.expect("an answer");
+    answer(client.request(request.body(Empty::new()).expect("a request")).await.expect("an answer")).await
+}
+
+/// A body over HTTP/2, with this token.
+pub async fn post(
+    addr: SocketAddr,
+    path: &str,
+    token: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Answer {
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
+    let mut request = Request::builder().method(Method::POST).uri(format!("http://{addr}{path}"));
+    request = request.header("authorization", format!("Bearer {token}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(client.request(request.body(Full::new(body)).expect("a request")).await.expect("an answer")).await
+}
+
+async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {
     let (head, body) = response.into_parts();
     let body = body.collect().await.expect("a whole body").to_bytes();
     Answer { code: head.status, headers: head.headers, body: String::from_utf8_lossy(&body).into_owned() }
