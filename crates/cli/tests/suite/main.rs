@@ -11,3 +11,4 @@ mod secrets;
 mod stories;
 mod story;
 mod terminal;
+mod traces;

@@ -3,12 +3,17 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use keystile_system::{Environment, ProcessEnvironment};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Which rule is broken, where `mutants/rules` has this program and its tests break one.
 const BROKEN: &str = "RULE_BROKEN";
+
+/// How long a line is waited for that comes within seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory to work in, and the program.
 pub(crate) struct Desk {
@@ -117,8 +122,57 @@ impl Running {
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
     }
 
+    /// What it says on its standard error from now on.
+    pub(crate) fn errors(&mut self) -> Heard {
+        let errors = BufReader::new(self.0.stderr.take().expect("piped"));
+        let (line, lines) = mpsc::channel();
+        std::thread::spawn(move || errors.lines().try_for_each(|said| line.send(said.expect("text")).ok()));
+        Heard { lines, said: String::new() }
+    }
+
+    /// Tells it to stop, and waits until it has. What it still says on its standard output.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        let mut said = String::new();
+        self.0.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
+        assert_eq!(self.end(), Some(0), "{said}");
+        said
+    }
+
     pub(crate) fn end(mut self) -> Option<i32> {
         self.0.wait().expect("it ends").code()
+    }
+}
+
+/// The lines that a process says on its standard error, of which none is lost.
+pub(crate) struct Heard {
+    lines: mpsc::Receiver<String>,
+    said: String,
+}
+
+impl Heard {
+    /// Waits for a line that holds `text`, among those that were not waited for yet.
+    pub(crate) fn until(&mut self, text: &str) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.note(&line);
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("{text:?} was never said: {}", self.said);
+    }
+
+    /// All that was said, once the process has ended.
+    pub(crate) fn all(mut self) -> String {
+        while let Ok(line) = self.lines.recv() {
+            self.note(&line);
+        }
+        self.said
+    }
+
+    fn note(&mut self, line: &str) {
+        self.said.push_str(line);
+        self.said.push('\n');
     }
 }
 

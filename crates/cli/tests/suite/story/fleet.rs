@@ -82,7 +82,7 @@ fn openshell() -> serde_json::Value {
 }
 
 /// The key set that an OpenShell gateway made.
-pub(super) fn openshell_key_set() -> BTreeMap<String, String> {
+pub(crate) fn openshell_key_set() -> BTreeMap<String, String> {
     let data = openshell();
     let text = |name: &str| data[name].as_str().expect("a member").to_owned();
     let pem = |label: &str, name: &str| {

@@ -14,6 +14,8 @@ use keystile_store::{DirectoryStore, MemoryStore, Store};
 use keystile_system::{Clock, Entropy, EntropyError, Environment, Guarded};
 use keystile_testkit::ManualClock;
 
+pub(crate) use fleet::openshell_key_set;
+
 /// 2026-11-23 14:00:00 UTC: when every story begins.
 const BEGINNING: UnixTime = UnixTime(1_795_442_400);
 
