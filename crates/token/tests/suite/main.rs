@@ -21,6 +21,7 @@ mod mint;
 #[path = "../../../testkit/src/mutations.rs"]
 mod mutations;
 mod openshell;
+mod panics;
 mod promise;
 mod reasons;
 mod remembered;
