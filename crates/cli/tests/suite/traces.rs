@@ -57,6 +57,13 @@ fn inside_base64(inner: &[u8], before: usize) -> [String; 2] {
         .map(|text| text[begin..text.len() - shared].to_owned())
 }
 
+/// How often `what` is in `bytes`.
+pub(crate) fn count(what: &[u8], bytes: &[u8]) -> usize {
+    let first = what[0];
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == first);
+    starts.filter(|(at, _)| bytes[*at..].starts_with(what)).count()
+}
+
 /// Everything below `directory`; where a link leads to is found by itself.
 pub(crate) fn below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
