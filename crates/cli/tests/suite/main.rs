@@ -12,3 +12,4 @@ mod stories;
 mod story;
 mod terminal;
 mod traces;
+mod umask;

@@ -19,11 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Desk {
     directory: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
+    masked: bool,
 }
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a directory"), variables: Vec::new() }
+        Self { directory: tempfile::tempdir().expect("a directory"), variables: Vec::new(), masked: true }
     }
 
     /// The same with an environment variable.
@@ -32,12 +33,21 @@ impl Desk {
         self
     }
 
+    /// The same for programs that mask no permission bit.
+    pub(crate) fn unmasked(self) -> Self {
+        Self { masked: false, ..self }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keystile"));
+        let program = env!("CARGO_BIN_EXE_keystile");
+        let mut command = Command::new(if self.masked { program } else { "/bin/sh" });
+        if !self.masked {
+            command.args(["-c", "umask 000; exec \"$@\"", "sh", program]);
+        }
         command.args(arguments).current_dir(self.directory.path()).env_clear().env("TZ", "UTC");
         command.envs(self.variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
         command.envs(ProcessEnvironment.get(BROKEN).map(|rule| (BROKEN, rule)));
