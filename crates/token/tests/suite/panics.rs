@@ -116,7 +116,7 @@ fn assert_none_is_in(said: &[u8]) {
 }
 
 #[test]
-fn t48_a_backtrace_shows_no_key_and_no_token() {
+fn a_backtrace_shows_no_key_and_no_token() {
     let said = told_by("panicking_with_a_word");
     let text = String::from_utf8_lossy(&said);
     assert!(text.contains("a word") && text.contains("stack backtrace"), "{text}");
