@@ -50,10 +50,10 @@ impl Log {
         Self { entries, began, level, thread: std::thread::current().id() }
     }
 
-    fn chosen(&self, is: impl Fn(&Entry) -> bool) -> String {
+    fn chosen<T: FromIterator<String>>(&self, is: impl Fn(&Entry) -> bool) -> T {
         let entries = self.entries.lock().expect("not poisoned");
         let entries = entries.iter().skip(self.began).filter(|entry| entry.level <= self.level);
-        entries.filter(|entry| is(entry)).map(|entry| entry.text.as_str()).collect()
+        entries.filter(|entry| is(entry)).map(|entry| entry.text.clone()).collect()
     }
 
     /// Everything, of whatever thread and test.
@@ -63,6 +63,11 @@ impl Log {
 
     /// What this test's thread logged, on which its gateways run.
     pub fn mine(&self) -> String {
+        self.chosen(|entry| entry.thread == self.thread)
+    }
+
+    /// The same, each as it was written.
+    pub fn entries(&self) -> Vec<String> {
         self.chosen(|entry| entry.thread == self.thread)
     }
 

@@ -7,8 +7,10 @@ use keystile_keyring::plan::Verb;
 use keystile_testkit::forger::{Forger, ForgingKey, sign_raw};
 use tonic::Code;
 use tonic::transport::Channel;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::client::*;
+use crate::logs::Log;
 use crate::world::*;
 
 fn told(status: &tonic::Status) -> (Code, &str) {
@@ -175,6 +177,79 @@ async fn t27_a_hostile_kid_is_refused_and_never_shown() {
     }
     let metrics = get(gateway.admin, "/metrics").await.body;
     assert!(!metrics.contains("passwd") && !metrics.contains("[31m"), "{metrics}");
+}
+
+/// What a log would have to be read with care for: a line's end, a terminal's command, letters that turn the line
+/// round, more than any name has, and a line as the log itself writes it.
+const HOSTILE: [&str; 6] = [
+    "line\nFORGED",
+    "line\r\nFORGED",
+    "\u{1b}[2K\u{1b}[31mFORGED",
+    "FORGED\u{202e}DEGROF",
+    "x\n2027-01-15T08:00:00.000000Z  INFO audit: FORGED operation=\"refresh\" outcome=\"minted\" sandbox=admin",
+    "\u{85}FORGED\u{2028}FORGED\0",
+];
+
+/// A line of the log is one line, and nothing in it moves a cursor or turns it round.
+fn assert_is_one_line(entry: &str) {
+    let line = entry.strip_suffix('\n').expect("a line ends");
+    let bad = |letter: char| letter.is_control() || ('\u{200e}'..='\u{202f}').contains(&letter);
+    assert!(!line.chars().any(bad), "{line:?}");
+    assert!(!line.contains("FORGED"), "nobody said this: {line:?}");
+    assert!(line.starts_with("20"), "it begins with the instant: {line:?}");
+}
+
+#[tokio::test]
+async fn t27_hostile_kids_and_sandbox_ids_write_no_line_of_the_log() {
+    let log = Log::at(LevelFilter::TRACE);
+    let world = World::begun().await;
+    let gateway = world.gateway().await;
+    let channel = channel(gateway.addr).await;
+    let key = world.private_key(&world.active().await).await;
+    let (signer, other) = (ForgingKey::of(&key), ForgingKey::from_seed([7; 32]));
+    let good = Forger::sandbox(&key, SANDBOX, START.0 + 1000, START.0 + 1600);
+    let long = format!("FORGED{}", "x".repeat(294));
+    for text in HOSTILE.into_iter().chain([long.as_str()]) {
+        let subject = format!("spiffe://openshell/sandbox/{text}");
+        let claimed = [
+            good.clone().header("kid", text),
+            good.clone().claim("sub", text),
+            good.clone().claim("sub", subject.as_str()),
+            good.clone().claim("sandbox_id", text),
+            good.clone().claim("sub", subject).claim("sandbox_id", text),
+        ];
+        for token in claimed.iter().flat_map(|token| [token.signed(&signer), token.signed(&other)]) {
+            is_refused_without_an_echo(gateway.addr, &channel, &token).await;
+        }
+        // Five lines of each class in ten seconds: of either token of a class of this text, one is written at least.
+        world.clock.advance(10);
+    }
+    // What is good goes on, and is audited.
+    refresh(&channel, Some(&world.token().await)).await.expect("refreshed");
+    let entries = log.entries();
+    entries.iter().for_each(|entry| assert_is_one_line(entry));
+    let audited = |what: &str| entries.iter().filter(|entry| entry.contains(what)).count();
+    for reason in ["malformed", "bad-signature", "missing-claim", "subject-mismatch"] {
+        let found = audited(&format!("reason=\"{reason}\""));
+        assert!(found >= 5 * (HOSTILE.len() + 1), "{found} lines of {reason}");
+    }
+    assert_eq!(audited("outcome=\"minted\""), 1);
+    println!("{} hostile texts, {} lines", HOSTILE.len() + 1, entries.len());
+}
+
+/// Every way in refuses it, and says nothing of what is in it.
+async fn is_refused_without_an_echo(addr: SocketAddr, channel: &Channel, token: &str) {
+    assert_eq!(verify(addr, token).await.code, StatusCode::UNAUTHORIZED, "{token}");
+    let (issued, refreshed, who) = tokio::join!(
+        issue(channel, Some(token)),
+        refresh(channel, Some(token)),
+        whoami(channel, Some(token))
+    );
+    for status in [issued.err(), refreshed.err(), who.err()] {
+        let status = status.expect("refused");
+        assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+        assert!(!status.message().contains("FORGED"), "{status}");
+    }
 }
 
 #[tokio::test]
