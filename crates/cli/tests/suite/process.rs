@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const BROKEN: &str = "RULE_BROKEN";
 
 /// How long a line is waited for that comes within seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory to work in, and the program.
 pub(crate) struct Desk {

@@ -465,7 +465,7 @@ fn served(format: &'static str) {
             std::thread::yield_now();
             let token = std::fs::read_to_string(&live).unwrap_or_default();
             if !token.is_empty() {
-                watch.learn_token(&token, &[live.clone()]);
+                watch.learn_token(&token, std::slice::from_ref(&live));
             }
         }
     };

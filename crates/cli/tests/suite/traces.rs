@@ -20,7 +20,7 @@ impl Traces {
         let body = pem.lines().nth(1).expect("a line of base64");
         let der = STANDARD.decode(body).expect("base64");
         let seed = &der[der.len() - 32..];
-        let hex: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = seed.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let numbers = |between: &str| seed[..8].iter().map(u8::to_string).collect::<Vec<_>>().join(between);
         let texts = [hex.to_uppercase(), hex, numbers(", "), numbers(","), body.to_owned()];
         let encoded =
@@ -51,7 +51,7 @@ fn letters(bytes: &[u8]) -> String {
 /// `inner` alone decides.
 fn inside_base64(inner: &[u8], before: usize) -> [String; 2] {
     let bytes = [&vec![0; before], inner].concat();
-    let shared = if bytes.len().is_multiple_of(3) { 0 } else { 1 };
+    let shared = usize::from(!bytes.len().is_multiple_of(3));
     let begin = (before * 8).div_ceil(6);
     [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)]
         .map(|text| text[begin..text.len() - shared].to_owned())
