@@ -140,17 +140,25 @@ fn is_previous(place: &Place, name: &str, newest: &Manifest) -> bool {
     let Ok(directory) = place.enter(name) else {
         return false;
     };
-    let files = Files { place: &directory, follow: false };
-    let same = matches!(read_manifest(&files), Ok(Some((_, digest))) if newest.previous == Some(digest));
-    same && no_other_key(&directory, newest).unwrap_or(false)
+    match read_manifest(&Files { place: &directory, follow: false }) {
+        Ok(Some((manifest, digest))) if newest.previous == Some(digest) => {
+            no_other_key(&directory, &manifest, newest).unwrap_or(false)
+        }
+        _ => false,
+    }
 }
 
-/// Whether every private key in `directory` is one that `newest` still has.
-fn no_other_key(directory: &Place, newest: &Manifest) -> Result<bool, FileError> {
-    let present = newest.keys.iter().filter(|key| key.private == PrivateState::Present);
-    let kept: HashSet<_> = present.map(|key| members::private_key(&key.kid)).collect();
+/// Whether every private key of the generation in `directory` is one that `newest` still has. Its manifest is
+/// asked too: what is half removed has no such key any more, and is no generation.
+fn no_other_key(directory: &Place, manifest: &Manifest, newest: &Manifest) -> Result<bool, FileError> {
+    let present = |manifest: &Manifest| -> HashSet<_> {
+        let present = manifest.keys.iter().filter(|key| key.private == PrivateState::Present);
+        present.map(|key| members::private_key(&key.kid)).collect()
+    };
+    let kept = present(newest);
     let names = directory.names()?;
-    Ok(names.iter().filter(|name| members::is_private_key(name)).all(|name| kept.contains(name)))
+    let found = names.iter().filter(|name| members::is_private_key(name));
+    Ok(present(manifest).is_subset(&kept) && found.into_iter().all(|name| kept.contains(name)))
 }
 
 /// Removes a generation's directory, private keys first.

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use keystile_keyring::Manifest;
 use keystile_keyring::manifest::PrivateState;
 use keystile_keyring::plan::Base;
 use keystile_store::conformance::{KEY_SET, START, Sample};
 use keystile_store::directory::{Call, Options, Steps};
-use keystile_store::{CommitError, DirectoryStore, Mirror, Occupancy, Store};
+use keystile_store::{CommitError, DirectoryStore, Mirror, Occupancy, Store, members};
 use keystile_token::PrivateKey;
 
 use crate::common::Directory;
@@ -208,6 +209,20 @@ fn tidy(directory: &Directory, why: &str) {
     let unfinished = ["..data_new", "..link_new", ".first"];
     assert!(!names.iter().any(|name| unfinished.contains(&name.as_str())), "{why}: {names:?}");
     assert!(directory.generations().len() <= 2, "{why}: {names:?}");
+    for generation in directory.generations() {
+        whole(&directory.path().join(&generation), &format!("{why}: {generation}"));
+    }
+}
+
+/// A generation that is kept can be gone back to by hand: it has every file that it was written with.
+fn whole(generation: &Path, why: &str) {
+    let manifest = std::fs::read(generation.join(members::MANIFEST)).expect(why);
+    let manifest = Manifest::from_json(&manifest).expect(why);
+    let present = manifest.keys.iter().filter(|key| key.private == PrivateState::Present);
+    let keys = present.map(|key| members::private_key(&key.kid));
+    for name in keys.chain(members::MIRROR.map(str::to_owned)) {
+        assert!(generation.join(&name).exists(), "{why}: {name} is gone");
+    }
 }
 
 #[tokio::test]
