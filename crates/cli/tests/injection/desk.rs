@@ -1,27 +1,39 @@
-//! A directory with a keyring, and what must hold of it after any fault.
+//! A directory with a keyring, and the program run in it.
 
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use keystile_token::kid_of;
+use keystile_keyring::Manifest;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_keystile");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keystile");
 
 /// How long a verb may take under a fault: it takes far less than a second without one.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Succeeded,
-    Failed,
-    /// It did not end, and was killed. The runtime wakes its threads through a file of its own; a thread whose
-    /// wake-up is made to fail, which no system does, sleeps on.
-    Hung,
+/// How a program ended, and what it said on its standard error.
+pub(crate) struct Ended {
+    /// None where it did not, and was killed.
+    status: Option<ExitStatus>,
+    pub(crate) said: String,
+}
+
+impl Ended {
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// Whether a signal ended it.
+    pub(crate) fn killed(&self) -> bool {
+        self.status.is_some_and(|status| status.signal().is_some())
+    }
+
+    pub(crate) fn hung(&self) -> bool {
+        self.status.is_none()
+    }
 }
 
 /// A directory to work in.
@@ -51,7 +63,7 @@ impl Desk {
         std::fs::rename(self.path(copy), self.path(name)).expect("put back");
     }
 
-    fn prepare(&self, command: &mut Command, arguments: &[String]) {
+    pub(crate) fn prepare(&self, command: &mut Command, arguments: &[String]) {
         command.args(arguments).current_dir(self.0.path()).env_clear().env("TZ", "UTC");
         command.stdin(Stdio::null());
     }
@@ -62,24 +74,24 @@ impl Desk {
     }
 
     /// Runs the program under another one, which traces or limits it.
-    pub(crate) fn under(&self, mut other: Command, arguments: &[String]) -> Ending {
+    pub(crate) fn under(&self, mut other: Command, arguments: &[String]) -> Ended {
         other.arg(PROGRAM);
         self.prepare(&mut other, arguments);
-        let quiet = other.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let mut child = quiet.spawn().expect("it runs");
+        let quiet = other.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        let child = quiet.spawn().expect("it runs");
         let group = Pid::from_child(&child);
         let (ended, end) = mpsc::channel();
-        let waiting = std::thread::spawn(move || ended.send(child.wait().expect("a status")));
-        let ending = match end.recv_timeout(PATIENCE) {
-            Ok(status) if status.success() => Ending::Succeeded,
-            Ok(_) => Ending::Failed,
-            Err(_) => {
-                kill_process_group(group, Signal::KILL).expect("it is there");
-                Ending::Hung
-            }
-        };
+        let waiting = std::thread::spawn(move || ended.send(child.wait_with_output().expect("a status")));
+        let output = end.recv_timeout(PATIENCE);
+        if output.is_err() {
+            kill_process_group(group, Signal::KILL).expect("it is there");
+        }
         let _ = waiting.join().expect("it waits");
-        ending
+        let (status, said) = match output {
+            Ok(output) => (Some(output.status), output.stderr),
+            Err(_) => (None, end.recv().expect("it was killed").stderr),
+        };
+        Ended { status, said: String::from_utf8_lossy(&said).into_owned() }
     }
 
     /// Runs the program, which must succeed.
@@ -101,61 +113,13 @@ impl Desk {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    /// The generation that a reader finds; `None` where there is none.
-    pub(crate) fn generation(&self) -> Option<u64> {
+    /// The manifest that a reader finds; `None` where there is none.
+    pub(crate) fn manifest(&self) -> Option<Manifest> {
         let bytes = std::fs::read(self.path("keystile/..data/keyring.json")).ok()?;
-        let manifest = keystile_keyring::Manifest::from_json(&bytes).expect("a whole manifest");
-        Some(manifest.generation)
+        Some(Manifest::from_json(&bytes).expect("a whole manifest"))
     }
 
-    /// What a gateway with one key reads at its start fits together, and is the signing key of the generation.
-    pub(crate) fn assert_one_generation_for_single_key_readers(&self, what: &str) {
-        let Ok(kid) = std::fs::read_to_string(self.path("keystile/kid")) else {
-            // A first generation, or an adoption, that was cut off between its commit and the outer links.
-            return;
-        };
-        let read = |name: &str| std::fs::read(self.path("keystile").join(name)).expect("a member");
-        let private = keystile_token::PrivateKey::from_pem(&read("signing.pem")).expect("a private key");
-        let public = keystile_token::public_key_from_pem(&read("public.pem")).expect("a public key");
-        assert_eq!(private.public_key(), public, "{what}");
-        assert!(kid.trim() == kid_of(&public).as_str(), "{what}");
-    }
-
-    /// Mended by reconcile, the store has no remains, a gateway would start from it, and it can be changed.
-    pub(crate) fn assert_goes_on(&self, what: &str) {
-        let mended = self.run(&["reconcile", "--output", "json"]);
-        if !mended.status.success() {
-            // A rotation in flight that waits for a fleet, and there is none. To go on without one would take as long as
-            // outside verifiers' caches last; to go back takes nothing.
-            let said = String::from_utf8_lossy(&mended.stderr);
-            assert!(said.contains(r#""code": "no-replicas""#), "{what}: {said}");
-            assert!(said.contains("keystile rotate --offline"), "{what}: {said}");
-            self.json(&["rollback"]);
-            self.json(&["reconcile"]);
-        }
-        assert_eq!(self.remains(), Vec::<String>::new(), "{what}: left over after reconcile");
-        let mut minted = self.run(&["mint", "demo"]);
-        // A revocation with its descendants refuses what is minted in its own second.
-        while String::from_utf8_lossy(&minted.stderr).contains("mint again in 1 s") {
-            minted = self.run(&["mint", "demo"]);
-        }
-        assert!(minted.status.success(), "{what}: {}", String::from_utf8_lossy(&minted.stderr));
-        self.assert_one_generation_for_single_key_readers(what);
-        assert!(self.path("keystile/kid").exists(), "{what}: no single-key members after reconcile");
-        self.json(&["set-policy", "leeway=13s"]);
-    }
-
-    /// What is in the store besides the newest generation, the one before it, and their links.
-    fn remains(&self) -> Vec<String> {
-        let names = |path: &Path| -> Vec<String> {
-            let entries = std::fs::read_dir(path).expect("a directory");
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
-        };
-        let known = ["..data", ".lock", "keyring.json", "kid", "public.pem", "signing.pem", "replicas"];
-        let found = names(&self.path("keystile"));
-        let generations = found.iter().filter(|name| name.starts_with("..g")).count();
-        let others = found.iter().filter(|name| !name.starts_with("..g") && !known.contains(&name.as_str()));
-        let extra = (generations > 2).then(|| format!("{generations} generations"));
-        others.cloned().chain(extra).collect()
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.manifest().map(|manifest| manifest.generation)
     }
 }
