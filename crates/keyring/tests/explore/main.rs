@@ -62,6 +62,22 @@ fn i1_to_i4_hold_in_every_small_world_of_changes_of_policy() {
 }
 
 #[test]
+fn i3_holds_in_every_small_world_of_a_raise_before_an_activation() {
+    holds(&settings::RAISES);
+}
+
+#[test]
+fn i1_to_i4_hold_in_every_small_world_of_emergencies_and_rollbacks() {
+    holds(&settings::TO_AND_FRO);
+}
+
+#[test]
+#[ignore = "takes a minute: the command explores it"]
+fn all_hold_in_every_small_world_of_every_kind_of_act() {
+    holds(&settings::EVERYTHING);
+}
+
+#[test]
 fn i3_and_i4_hold_in_every_small_world_of_tokens_without_an_end() {
     holds(&settings::ENDLESS);
 }

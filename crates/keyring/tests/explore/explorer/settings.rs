@@ -41,6 +41,7 @@ const SMALL: Policy = Policy {
 };
 
 const PACES: &[Pace] = &[Pace::PROMPT, Pace::AHEAD, Pace::DELAYED];
+const EVERY_PACE: &[Pace] = &[Pace::PROMPT, Pace::AHEAD, Pace::DELAYED, Pace::LATE, Pace::UNTOLD];
 const ANY_PACE: &[Pace] = &[Pace::PROMPT, Pace::AHEAD, Pace::DELAYED, Pace::LATE];
 
 /// Rotations that wait for the fleet, and rules that are only tightened: nobody needs the store.
@@ -273,7 +274,40 @@ pub static PRUNED: Setting = Setting {
     thief: false,
 };
 
-/// All of them.
+/// Everything that operators, thieves and backups do, in one world: pairs of acts that the others keep apart.
+pub static EVERYTHING: Setting = Setting {
+    name: "every kind of act",
+    policy: SMALL,
+    offsets: &[0, 1],
+    kinds: &[
+        Kind::Prepare,
+        Kind::PrepareForGood,
+        Kind::Activate,
+        Kind::Rotate,
+        Kind::Schedule(0),
+        Kind::Emergency,
+        Kind::Rollback,
+        Kind::RollbackTo,
+        Kind::Revoke,
+        Kind::RevokeDescendants,
+        Kind::Retire,
+        Kind::RetireByForce,
+        Kind::Prune,
+        Kind::Reconcile,
+        Kind::Set("token_ttl", 0),
+        Kind::Set("token_ttl", 6),
+        Kind::Set("max_staleness", 1),
+        Kind::Restore,
+        Kind::RestoreAll,
+    ],
+    paces: EVERY_PACE,
+    acts: 2,
+    reports: true,
+    strict: false,
+    thief: true,
+};
+
+/// All of them but for the wide.
 pub static ALL: &[&Setting] = &[
     &PLANNED,
     &PLANNED_AHEAD,
@@ -290,3 +324,6 @@ pub static ALL: &[&Setting] = &[
     &PRUNED,
     &FULL,
 ];
+
+/// So wide that an act more is out of reach.
+pub static WIDE: &[&Setting] = &[&EVERYTHING];
