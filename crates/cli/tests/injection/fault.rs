@@ -200,7 +200,7 @@ impl Tracer {
             Fault::Fails(_) => injected().count() > 0,
         };
         let wake_up = injected().any(|call| call.text.contains("<anon_inode:[eventfd]>"));
-        Injected { hit, wake_up, ended }
+        Injected { ended, hit, wake_up }
     }
 
     /// Runs `verb` with files of at most so many bytes, and the signal that says so ignored: a longer write returns

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use keystile_keyring::Kid;
 use keystile_store::mirrored_kid;
 use keystile_system::{Clock as _, SystemClock};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -82,11 +83,7 @@ impl Desk {
         assert_eq!(verified.claims, claims, "{what}");
         if let Some(manifest) = self.manifest() {
             let signs = mirrored_kid(&manifest, SystemClock::default().now());
-            assert_eq!(
-                signs.as_ref().map(|kid| kid.as_str()),
-                Some(kid.as_str()),
-                "{what}: the key that signs"
-            );
+            assert_eq!(signs.as_ref().map(Kid::as_str), Some(kid.as_str()), "{what}: the key that signs");
         }
         true
     }
