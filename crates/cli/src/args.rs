@@ -41,9 +41,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) actor: Option<String>,
 
-    /// Say more on standard error; twice: everything
+    /// Say more on standard error: -v, -vv or -vvv
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// Write to standard output what goes to standard error, for a log that is to have all in order
+    #[arg(long, global = true)]
+    pub(crate) one_stream: bool,
 }
 
 /// How to answer.

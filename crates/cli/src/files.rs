@@ -105,12 +105,15 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> std::io::Result<(
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::NotFound {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         return Failure::new(Exit::Other, format!("there is no file {}", path.display()))
-            .expected("the name of a file that exists");
+            .expected("the name of a file that exists")
+            .remedy(format!("ls {}", directory.unwrap_or(Path::new(".")).display()));
     }
     Failure::new(Exit::Other, format!("cannot read {}", path.display()))
         .because(Some(error))
         .expected("a file that can be read")
+        .remedy(format!("ls -ld {}", path.display()))
 }
 
 #[cfg(test)]

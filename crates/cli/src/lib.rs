@@ -114,6 +114,12 @@ fn misunderstood(text: &str) -> Failure {
 }
 
 fn execute(app: &App, verb: args::Verb) -> Exit {
+    if app.global.one_stream
+        && let Err(error) = (app.world.join_streams)()
+    {
+        app.complain(&Failure::of(Exit::Other, &error).expected("standard output and error that are open"));
+        return Exit::Other;
+    }
     // A gateway has settings of its own for its log, a rehearsal tells what matters by itself, and a reader of JSON
     // expects nothing else beside it.
     let has_its_own = match verb {

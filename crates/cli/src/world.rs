@@ -44,6 +44,8 @@ pub struct World {
     pub stdout: Stream,
     /// Standard error: what went wrong, and progress.
     pub stderr: Stream,
+    /// Lets standard error end where standard output does.
+    pub join_streams: Box<dyn Fn() -> std::io::Result<()> + Send + Sync>,
 }
 
 impl World {
@@ -62,6 +64,7 @@ impl World {
             stdin: Mutex::new(Box::new(std::io::stdin())),
             stdout: stream(std::io::stdout),
             stderr: stream(std::io::stderr),
+            join_streams: Box::new(|| Ok(rustix::stdio::dup2_stderr(std::io::stdout())?)),
         }
     }
 }

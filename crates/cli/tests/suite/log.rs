@@ -39,3 +39,21 @@ fn a_gateway_whose_log_nobody_reads_goes_on_serving() {
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end(), Some(0));
 }
+
+/// What a Job of Kubernetes logs: two pipes would reach its log in any order.
+#[test]
+fn one_stream_has_each_step_before_the_answer() {
+    let desk = Desk::new().with("KEYSTILE_STORE", "./keys");
+    desk.ends(0, &["init", "--policy", "verifier_cache=0", "--policy", "activation_lead=0"]);
+    let output = desk.run(&["rotate", "--offline", "--one-stream", "--actor", "job"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let began = |line: &str| line.split([' ', '.']).take(2).collect::<Vec<_>>().join(" ");
+    let lines: Vec<_> = said.lines().take(3).map(began).collect();
+    assert_eq!(lines, ["✓ generation", "✓ generation", "Rotated "], "{said}");
+
+    let refused = desk.run(&["rotate", "--one-stream", "--no-such-option"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let failed = desk.run(&["rollback", "--to", "00000000", "--one-stream"]);
+    assert!(failed.stderr.is_empty() && !failed.stdout.is_empty(), "{failed:?}");
+}

@@ -148,8 +148,9 @@ spec:
     - name: keystile
       image: {{ include "keystile.image" .root }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      # One stream, so that the log has everything in order.
       args:
-        {{- toYaml .args | nindent 8 }}
+        {{- toYaml (append .args "--one-stream") | nindent 8 }}
       env:
         - name: KEYSTILE_STORE
           value: {{ include "keystile.store" .root }}

@@ -243,6 +243,7 @@ impl Stage {
             stdin: Mutex::new(Box::new(std::io::Cursor::new(std::mem::take(&mut self.stdin)))),
             stdout: self.stream(said),
             stderr: self.stream(said),
+            join_streams: Box::new(|| Ok(())),
         }
     }
 }
