@@ -41,6 +41,10 @@ fn the_answer_is_text_or_a_document_and_the_same_each_time() {
     assert_eq!((&first["sandboxes"], &first["replicas"]), (&300.into(), &3.into()));
     assert_eq!(first, document(""));
     assert_eq!(first["phases"].as_array().map(Vec::len), Some(7));
+    std::fs::write(place.path().join("offsets"), "# seconds\n-0.2\n0.0\n0.3\n").expect("written");
+    let measured = document(" --skew offsets --watch-delay 0.5");
+    assert_eq!((&measured["skew"]["values"], &measured["watch"]), (&3.into(), &0.5.into()));
+    assert_eq!(measured["verdict"], "PASS");
     let longer = document(" --outage 20m+5m");
     assert_eq!(longer["phases"].as_array().map(Vec::len), Some(9), "one more outage");
 }
@@ -79,6 +83,8 @@ fn the_policy_of_a_store_or_a_file_is_simulated() {
 #[test]
 fn options_that_make_no_sense_are_exit_code_2_and_told() {
     let place = tempfile::tempdir().expect("a directory");
+    std::fs::write(place.path().join("far"), "0.001\n16\n").expect("written");
+    std::fs::write(place.path().join("words"), "0.001\nsoon\n").expect("written");
     let cases = [
         ("--sandboxes 0", "the number of sandboxes is 0; expected 1 to 4000000"),
         ("--replicas 501", "expected 1 to 500"),
@@ -88,6 +94,9 @@ fn options_that_make_no_sense_are_exit_code_2_and_told() {
         ("--outage 50m+8m", "overlap"),
         ("--skew -1", "-1"),
         ("--skew NaN", "the deviation of clocks"),
+        ("--skew far", "a clock, by max_skew, is 16; expected -15 to 15"),
+        ("--watch-delay words", "words: line 2 is \"soon\"; expected a number of seconds"),
+        ("--watch-delay none", "there is no file \"none\", and that is not a number of seconds either"),
     ];
     for (options, expected) in cases {
         let output = keystile(place.path(), &format!("simulate {options}"));

@@ -46,6 +46,12 @@ impl Chance {
         self.below(count) == 0
     }
 
+    /// One of some numbers; 0 of none.
+    pub(crate) fn one_of(&mut self, numbers: &[f64]) -> f64 {
+        let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        numbers.get(self.below(count) as usize).copied().unwrap_or_default()
+    }
+
     /// Uniform from nothing to `most`.
     pub(crate) fn within(&mut self, most: Duration) -> Duration {
         most.mul_f64(self.unit())

@@ -23,6 +23,7 @@ pub mod report;
 mod sandbox;
 pub mod script;
 mod settings;
+mod spread;
 mod tally;
 mod thief;
 mod token;
@@ -32,6 +33,7 @@ mod world;
 pub use moment::Moment;
 pub use sandbox::Source;
 pub use settings::{Broken, Mix, Options, Settings, SettingsError};
+pub use spread::{Measured, MeasuredError, Spread};
 pub use tally::{Attack, Convergence, Gaps, Phase, Rates, StepDone, Tally};
 pub use verdict::{Criterion, Verdict};
 

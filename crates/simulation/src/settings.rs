@@ -11,6 +11,7 @@ use crate::moment::Moment;
 use crate::operator::candidate;
 use crate::sandbox::Source;
 use crate::script::{Action, LONGEST, Script, Step, usual};
+use crate::spread::Spread;
 
 /// The most sandboxes.
 pub(crate) const MOST_SANDBOXES: u32 = 4_000_000;
@@ -34,12 +35,12 @@ pub struct Options {
     pub script: Option<Script>,
     /// Further outages.
     pub outages: Vec<Step>,
-    /// Deviation of the replicas' clocks, in seconds; none is further than half of max_skew from true time, so
-    /// that no two differ by more than max_skew.
-    pub skew: f64,
-    /// The median time from a commit until a replica has read it, in seconds. Log-normal, never above
+    /// The replicas' clocks: normal with this deviation, or as measured. None is further than half of max_skew from
+    /// true time, so that no two differ by more than max_skew.
+    pub skew: Spread,
+    /// The time from a commit until a replica has read it: log-normal with this median, or as measured. Never above
     /// max_staleness.
-    pub watch: f64,
+    pub watch: Spread,
     /// How often a sandbox calls, in seconds; 0: only with tokens fresh from the mint and at their end.
     pub call_every: u64,
     /// How many sandboxes bootstrap by what.
@@ -93,8 +94,8 @@ impl Default for Options {
             policy: Policy::default(),
             script: None,
             outages: Vec::new(),
-            skew: 2.0,
-            watch: 1.0,
+            skew: Spread::Modelled(2.0),
+            watch: Spread::Modelled(1.0),
             call_every: 600,
             mix: Mix { certificate: 60, service_account: 30, file: 10 },
             bootstrap_rate: 200,
@@ -175,13 +176,19 @@ impl Options {
         let ranges = [
             ("the number of sandboxes", f64::from(self.sandboxes), 1.0, f64::from(MOST_SANDBOXES)),
             ("the number of replicas", f64::from(self.replicas), 1.0, f64::from(MOST_REPLICAS)),
-            ("the deviation of clocks", self.skew, 0.0, 300.0),
-            ("the median watch delay", self.watch, 0.0, 86_400.0),
             ("the time between two calls, in seconds,", f64_of(self.call_every), 0.0, WEEK),
             ("the time until token files are written, in seconds,", f64_of(self.rewrite), 0.0, WEEK),
             ("the bootstrap rate", f64::from(self.bootstrap_rate), 1.0, 1_000_000.0),
         ];
-        for (what, found, least, most) in ranges {
+        let half = f64_of(self.policy.max_skew) / 2.0;
+        let skew = self.skew.within(
+            ["the deviation of clocks", "a clock, by max_skew,"],
+            (0.0, 300.0),
+            (-half, half),
+        );
+        let day = (0.0, 86_400.0);
+        let watch = self.watch.within(["the median watch delay", "a watch delay"], day, day);
+        for (what, found, least, most) in ranges.into_iter().chain(skew).chain(watch) {
             if !(least..=most).contains(&found) {
                 return Err(SettingsError::Range { what, found, least, most });
             }
@@ -252,6 +259,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Measured;
     use crate::script::{parse, parse_outage};
 
     fn error(change: impl FnOnce(&mut Options)) -> String {
@@ -267,7 +275,14 @@ mod tests {
             "the number of sandboxes is 0; expected 1 to 4000000"
         );
         assert!(error(|options| options.replicas = 501).contains("expected 1 to 500"));
-        assert!(error(|options| options.skew = f64::NAN).contains("the deviation of clocks"));
+        assert!(
+            error(|options| options.skew = Spread::Modelled(f64::NAN)).contains("the deviation of clocks")
+        );
+        let measured = |text| Spread::Measured(Measured::parse(text).unwrap());
+        let far = error(|options| options.skew = measured("0.1\n-15.5\n"));
+        assert_eq!(far, "a clock, by max_skew, is -15.5; expected -15 to 15");
+        let late = error(|options| options.watch = measured("-0.1\n86400"));
+        assert_eq!(late, "a watch delay is -0.1; expected 0 to 86400");
         assert!(error(|options| options.call_every = u64::MAX).contains("expected 0 to 604800"));
         assert!(error(|options| options.rewrite = 604_801).contains("is 604801; expected 0 to 604800"));
         assert!(error(|options| options.mix.file = 11).contains("101 %"));

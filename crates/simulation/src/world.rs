@@ -19,6 +19,7 @@ use crate::replica::{PERIOD, Replica, Sight};
 use crate::sandbox::Sandbox;
 use crate::script::Action;
 use crate::settings::{Broken, Settings, outages};
+use crate::spread::Spread;
 use crate::tally::Tally;
 use crate::thief::Loot;
 use crate::token::Token;
@@ -100,7 +101,10 @@ impl<'a> World<'a> {
         let replicas = (0..options.replicas).map(|number| {
             #[allow(clippy::cast_precision_loss, reason = "policy bounds it to 300")]
             let most = options.policy.max_skew as f64 / 2.0;
-            let seconds = clocks.normal_within(options.skew, most);
+            let seconds = match &options.skew {
+                Spread::Modelled(deviation) => clocks.normal_within(*deviation, most),
+                Spread::Measured(measured) => clocks.one_of(measured.sorted()),
+            };
             #[allow(clippy::cast_possible_truncation, reason = "at most 150,000")]
             let offset = (seconds * 1000.0) as i32;
             Replica::new(number, offset, clocks.within(PERIOD))
@@ -240,7 +244,10 @@ impl<'a> World<'a> {
         self.tell_of(plan.verb, now);
         let most = f64::from(u32::try_from(self.settings.options.policy.max_staleness).unwrap_or(u32::MAX));
         for replica in 0..self.replicas.len() {
-            let delay = self.delays.log_normal(self.settings.options.watch, TAIL, most);
+            let delay = match &self.settings.options.watch {
+                Spread::Modelled(median) => self.delays.log_normal(*median, TAIL, most),
+                Spread::Measured(measured) => self.delays.one_of(measured.sorted()).min(most),
+            };
             self.note(now.plus(Duration::from_secs_f64(delay)), Note::Load(replica));
         }
     }

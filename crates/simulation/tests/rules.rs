@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use keystile_keyring::Policy;
-use keystile_simulation::{Broken, Mix, Options, Simulated, Source, report, script, simulate};
+use keystile_simulation::{Broken, Mix, Options, Simulated, Source, Spread, report, script, simulate};
 
 /// A small fleet that calls often.
 fn small(text: &str) -> Options {
@@ -45,7 +45,10 @@ fn i3_the_usual_script_hurts_nobody_but_whom_a_revocation_is_meant_for() {
 /// Replicas hear of an emergency late, and read again before they reject.
 #[test]
 fn i3_a_fleet_that_hears_late_rejects_no_good_token_because_it_reads_again() {
-    let options = Options { watch: 120.0, ..small("at 5m rotate --emergency\nat 20m rollback\nat 30m end") };
+    let options = Options {
+        watch: Spread::Modelled(120.0),
+        ..small("at 5m rotate --emergency\nat 20m rollback\nat 30m end")
+    };
     let simulated = run(options.clone());
     let (tally, text) = (&simulated.tally, say(&simulated));
     assert!(simulated.verdict.pass && tally.rereads > 0, "{text}");
@@ -58,7 +61,7 @@ fn i3_a_fleet_that_hears_late_rejects_no_good_token_because_it_reads_again() {
 
 #[test]
 fn i2_a_key_that_signs_before_the_gate_is_open_is_noticed() {
-    let options = Options { watch: 120.0, ..small("at 5m rotate\nat 30m end") };
+    let options = Options { watch: Spread::Modelled(120.0), ..small("at 5m rotate\nat 30m end") };
     let gated = run(options.clone());
     assert!(gated.verdict.pass, "{}", say(&gated));
     let hasty = run(Options { broken: Some(Broken::NoGate), ..options });
@@ -177,8 +180,8 @@ fn clocks_at_the_edge_of_what_policy_allows_hurt_nobody() {
         let policy = Policy { max_skew, leeway: 0, ..Policy::default() };
         let options = Options {
             policy,
-            skew: 300.0,
-            watch: 60.0,
+            skew: Spread::Modelled(300.0),
+            watch: Spread::Modelled(60.0),
             ..small("at 5m rotate\nat 30m rollback\nat 50m end")
         };
         let simulated = run(options);

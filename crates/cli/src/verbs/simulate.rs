@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use keystile_picture::{Ink, briefly, grouped};
 use keystile_simulation::script::{self, Step};
-use keystile_simulation::{Mix, Options, Settings, Simulated, report, simulate};
+use keystile_simulation::{Measured, Mix, Options, Settings, Simulated, Spread, report, simulate};
 
 use super::rehearse::{command_line, policy};
 use crate::app::App;
 use crate::console::Paint;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{files, parse};
+use crate::{files, input, parse};
 
 /// Options of `simulate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,13 +42,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "START+LENGTH", value_parser = script::parse_outage)]
     outage: Vec<Step>,
 
-    /// Standard deviation of the replicas' clocks in seconds; none is off by more than half of max_skew
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    skew: f64,
+    /// Standard deviation of the replicas' clocks in seconds, or a file of measured offsets, one a line; none is off by
+    /// more than half of max_skew
+    #[arg(long, value_name = "SECONDS|FILE", default_value = "2")]
+    skew: String,
 
-    /// Median of the time from a change to a replica that has read it, in seconds; log-normal, at most max_staleness
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    watch_delay: f64,
+    /// Median of the time from a change to a replica that has read it, in seconds, log-normal; or a file of measured
+    /// times, one a line; at most max_staleness
+    #[arg(long, value_name = "SECONDS|FILE", default_value = "1")]
+    watch_delay: String,
 
     /// How often a sandbox calls; 0: only with a fresh token, and near a token's end
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = "10m")]
@@ -112,8 +114,8 @@ async fn settings(app: &App, args: &Args) -> Result<Settings, Failure> {
         policy: policy(app, args.policy.as_deref()).await?,
         script,
         outages: args.outage.clone(),
-        skew: args.skew,
-        watch: args.watch_delay,
+        skew: spread(&args.skew)?,
+        watch: spread(&args.watch_delay)?,
         call_every: args.call_every,
         mix: args.bootstrap,
         bootstrap_rate: args.bootstrap_rate,
@@ -135,6 +137,18 @@ fn answer(app: &App, simulated: &Simulated, took: Duration, page: Option<&Path>)
         text
     })?;
     if simulated.verdict.pass { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
+}
+
+/// A number, or else the name of a file of them.
+fn spread(given: &str) -> Result<Spread, Failure> {
+    if let Ok(number) = given.parse() {
+        return Ok(Spread::Modelled(number));
+    }
+    if !Path::new(given).is_file() {
+        return Err(input::no_file(given, "a number of seconds"));
+    }
+    let measured = Measured::parse(&files::read_text(Path::new(given), MOST_BYTES)?);
+    measured.map(Spread::Measured).map_err(|error| Failure::usage(format!("{given}: {error}")))
 }
 
 /// `60,30,10`.

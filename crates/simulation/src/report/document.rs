@@ -11,6 +11,7 @@ use crate::Simulated;
 use crate::moment::Moment;
 use crate::sandbox::Source;
 use crate::settings::Mix;
+use crate::spread::Spread;
 use crate::tally::{Attack, Convergence, StepDone};
 use crate::verdict::Verdict;
 
@@ -24,8 +25,8 @@ pub struct Document<'a> {
     replicas: u32,
     duration: Moment,
     seed: u64,
-    skew: f64,
-    watch: f64,
+    skew: &'a Spread,
+    watch: &'a Spread,
     call_every: u64,
     bootstrap: Mix,
     bootstrap_rate: u32,
@@ -110,8 +111,8 @@ pub fn document(simulated: &Simulated) -> Document<'_> {
         replicas: options.replicas,
         duration: simulated.settings.end,
         seed: options.seed,
-        skew: options.skew,
-        watch: options.watch,
+        skew: &options.skew,
+        watch: &options.watch,
         call_every: options.call_every,
         bootstrap: options.mix,
         bootstrap_rate: options.bootstrap_rate,
