@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use keystile_kubernetes::Api;
 use keystile_store::Store;
 use keystile_system::{Clock, Entropy};
@@ -122,11 +121,11 @@ impl Parts {
         tls: Option<Arc<Tls>>,
         router: Router,
     ) -> Server<L> {
-        let admission = Admission::new(&config.limits, Arc::clone(&self.metrics));
         Server {
             listener,
             tls,
-            router: router.layer(from_fn_with_state(admission, Admission::admit)),
+            router,
+            admission: Admission::new(&config.limits, Arc::clone(&self.metrics)),
             limits: config.limits.clone(),
             metrics: Arc::clone(&self.metrics),
         }

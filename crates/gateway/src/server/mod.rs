@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,7 +20,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
 use crate::config::Limits;
 use crate::metrics::Metrics;
@@ -56,6 +54,7 @@ pub(crate) struct Server<L> {
     pub(crate) listener: L,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) router: Router,
+    pub(crate) admission: Admission,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -72,6 +71,7 @@ impl<L: Listener> Server<L> {
             builder: Arc::new(builder(&self.limits)),
             tls: self.tls,
             router: self.router,
+            admission: Arc::new(self.admission),
             limits: self.limits,
             metrics: self.metrics,
             failures: Arc::new(Failures::new()),
@@ -140,6 +140,7 @@ struct Connection {
     builder: Arc<auto::Builder<TokioExecutor>>,
     tls: Option<Arc<Tls>>,
     router: Router,
+    admission: Arc<Admission>,
     limits: Limits,
     metrics: Arc<Metrics>,
     failures: Arc<Failures>,
@@ -181,14 +182,13 @@ impl Connection {
             self.limits;
         let requests = Requests::default();
         let stream = Paced::new(stream, Times { first, header, taken }, requests.clone());
-        let router = self.router;
-        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let (router, admission) = (self.router, self.admission);
+        let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
             requests.begun();
-            let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer.clone());
-            let (router, requests) = (router.clone(), requests.clone());
+            let (router, admission, requests) = (router.clone(), Arc::clone(&admission), requests.clone());
             async move {
-                let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                let answer = admission.admit(request, router).await;
                 requests.answered();
                 Ok::<_, Infallible>(answer)
             }
