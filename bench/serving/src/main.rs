@@ -1,12 +1,17 @@
 //! Measures `keystile serve` under load, beside Envoy and small servers that do the same the usual way, each
 //! on one processor, with the load on another. Every figure is of one run; what counts are the ratios.
 
+mod call;
 mod error;
+mod figures;
+mod generator;
 mod load;
 mod peers;
 mod report;
 mod scenes;
 mod server;
+mod targets;
+mod usage;
 mod world;
 
 use std::net::SocketAddr;
@@ -16,15 +21,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use error::{BenchError, because};
+use figures::Figures;
+use generator::Plan;
 use peers::Peer;
-use report::Figures;
-use scenes::{Ground, REFRESHERS, VERIFIERS};
+use scenes::Ground;
 
 /// Measures a gateway under load beside its peers
 #[derive(Debug, Parser)]
 struct Args {
     /// How long each load lasts, seconds
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=30))]
     seconds: u64,
 
     /// How often everything is measured; medians are shown
@@ -52,6 +58,9 @@ enum Role {
     /// Be one of the peers
     #[command(hide = true)]
     Peer { peer: Peer, address: SocketAddr, keys: PathBuf },
+    /// Make a load
+    #[command(hide = true)]
+    Load(Plan),
 }
 
 fn main() -> ExitCode {
@@ -68,34 +77,24 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<(), BenchError> {
-    if let Some(Role::Peer { peer, address, keys }) = &args.command {
-        return peers::serve(*peer, *address, keys).await;
+    match &args.command {
+        Some(Role::Peer { peer, address, keys }) => peers::serve(*peer, *address, keys).await,
+        Some(Role::Load(plan)) => generator::run(plan).await,
+        None => measure(args).await,
     }
-    let programs = scenes::programs(&args.keystile, &args.envoy)?;
-    let mut figures = Figures::default();
-    for round in 1..=args.rounds.max(1) {
-        eprintln!("round {round} of {}", args.rounds.max(1));
-        // A keyring of its own for each: a change of the signing key stays in a keyring's timeline.
-        let world = world::World::make().await?;
-        let directory = world.path("");
-        let ground =
-            Ground { world: &world, programs: &programs, directory: &directory, seconds: args.seconds };
-        measure(&ground, &mut figures).await?;
-    }
-    let text = report::text(&figures, args.seconds, args.rounds.max(1));
-    print!("{text}");
-    std::fs::write(&args.page, &text).map_err(because(format!("write {}", args.page.display())))
 }
 
-async fn measure(ground: &Ground<'_>, figures: &mut Figures) -> Result<(), BenchError> {
-    for kind in VERIFIERS {
-        figures.steady.entry(kind.name()).or_default().push(ground.steady(kind).await?);
+async fn measure(args: &Args) -> Result<(), BenchError> {
+    let programs = scenes::programs(&args.keystile, &args.envoy)?;
+    let ground = Ground { programs: &programs, seconds: args.seconds };
+    let mut figures = Figures::default();
+    let rounds = args.rounds.max(1);
+    let run = report::Run { seconds: args.seconds, rounds, place: report::place(&args.envoy) };
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        ground.round(round == 1, &mut figures).await?;
     }
-    for kind in REFRESHERS {
-        figures.refresh.entry(kind.name()).or_default().push(ground.refreshing(kind).await?);
-    }
-    figures.flood.push(ground.flooded().await?);
-    figures.idle.push(ground.idle().await?);
-    figures.rotation.push(ground.rotating().await?);
-    Ok(())
+    let text = report::text(&figures, &run);
+    print!("{text}");
+    std::fs::write(&args.page, &text).map_err(because(format!("write {}", args.page.display())))
 }

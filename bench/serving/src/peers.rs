@@ -26,14 +26,25 @@ use crate::error::{BenchError, because};
 use crate::world::{ISSUER, TTL};
 
 /// Which server to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Peer {
     /// hyper; answers 200 and checks nothing.
     Hyper,
     /// hyper; checks the bearer with `jsonwebtoken`, as OpenShell's gateway does.
     HyperJsonwebtoken,
+    /// tonic; checks nothing and answers the same token always.
+    Tonic,
+    /// tonic; checks nothing and mints with `jsonwebtoken`.
+    TonicMints,
     /// tonic; refreshes tokens with `jsonwebtoken`, as OpenShell's gateway does.
     TonicJsonwebtoken,
+}
+
+impl Peer {
+    /// Whether it speaks gRPC and nothing else.
+    pub(crate) fn is_grpc(self) -> bool {
+        matches!(self, Self::Tonic | Self::TonicMints | Self::TonicJsonwebtoken)
+    }
 }
 
 /// The claims of a sandbox token, all of them required.
@@ -83,7 +94,7 @@ pub(crate) async fn serve(peer: Peer, address: SocketAddr, keys: &Path) -> Resul
             let checker = Checker::read(keys)?;
             http(address, move |headers| checker.check(headers).is_some()).await
         }
-        Peer::TonicJsonwebtoken => grpc(address, keys).await,
+        Peer::Tonic | Peer::TonicMints | Peer::TonicJsonwebtoken => grpc(peer, address, keys).await,
     }
 }
 
@@ -117,10 +128,49 @@ fn answer(good: bool) -> Response<Empty<Bytes>> {
     response
 }
 
-struct Refresher {
-    checker: Checker,
+/// Mints the way that OpenShell's gateway does.
+struct Minter {
     key: EncodingKey,
+    kid: String,
     clock: SystemClock,
+}
+
+impl Minter {
+    fn mint(&self, claims: Claims) -> Result<RefreshSandboxTokenResponse, Status> {
+        let now = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
+        let ttl = i64::try_from(TTL).unwrap_or(i64::MAX);
+        let claims = Claims { iat: now, exp: now.saturating_add(ttl), ..claims };
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let token = jsonwebtoken::encode(&header, &claims, &self.key);
+        let token = token.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(RefreshSandboxTokenResponse {
+            token,
+            expires_at_ms: claims.exp.saturating_mul(1000),
+            extension_credentials: Vec::new(),
+        })
+    }
+}
+
+/// Claims of a caller that nobody checks.
+fn anybody() -> Claims {
+    let sandbox_id = "5a4db0f0-0000-4000-8000-000000000000".to_owned();
+    let issuer = || ISSUER.to_owned();
+    Claims {
+        sub: format!("spiffe://openshell/sandbox/{sandbox_id}"),
+        iss: issuer(),
+        aud: issuer(),
+        iat: 0,
+        exp: 0,
+        sandbox_id,
+    }
+}
+
+struct Refresher {
+    /// Absent: nothing is checked.
+    checker: Option<Checker>,
+    minter: Minter,
+    /// If present, what everybody is answered.
+    answer: Option<RefreshSandboxTokenResponse>,
 }
 
 #[tonic::async_trait]
@@ -136,26 +186,29 @@ impl OpenShell for Refresher {
         &self,
         request: tonic::Request<RefreshSandboxTokenRequest>,
     ) -> Result<tonic::Response<RefreshSandboxTokenResponse>, Status> {
-        let claims = self.checker.check(request.metadata().as_ref());
+        if let Some(answer) = &self.answer {
+            return Ok(tonic::Response::new(answer.clone()));
+        }
+        let claims = match &self.checker {
+            Some(checker) => checker.check(request.metadata().as_ref()),
+            None => Some(anybody()),
+        };
         let claims = claims.ok_or_else(|| Status::unauthenticated("invalid token"))?;
-        let now = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
-        let ttl = i64::try_from(TTL).unwrap_or(i64::MAX);
-        let claims = Claims { iat: now, exp: now.saturating_add(ttl), ..claims };
-        let header = Header { kid: Some(self.checker.kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        let token = jsonwebtoken::encode(&header, &claims, &self.key);
-        let token = token.map_err(|error| Status::internal(error.to_string()))?;
-        Ok(tonic::Response::new(RefreshSandboxTokenResponse {
-            token,
-            expires_at_ms: claims.exp.saturating_mul(1000),
-            extension_credentials: Vec::new(),
-        }))
+        self.minter.mint(claims).map(tonic::Response::new)
     }
 }
 
-async fn grpc(address: SocketAddr, keys: &Path) -> Result<(), BenchError> {
+async fn grpc(peer: Peer, address: SocketAddr, keys: &Path) -> Result<(), BenchError> {
     let pem = std::fs::read(keys.join("signing.pem")).map_err(because("read signing.pem"))?;
     let key = EncodingKey::from_ed_pem(&pem).map_err(because("parse signing.pem"))?;
-    let refresher = Refresher { checker: Checker::read(keys)?, key, clock: SystemClock::default() };
-    let server = tonic::transport::Server::builder().add_service(OpenShellServer::new(refresher));
+    let checker = Checker::read(keys)?;
+    let minter = Minter { key, kid: checker.kid.clone(), clock: SystemClock::default() };
+    let answer = match peer {
+        Peer::Tonic => Some(minter.mint(anybody()).map_err(because("mint a token"))?),
+        _ => None,
+    };
+    let checker = (peer == Peer::TonicJsonwebtoken).then_some(checker);
+    let service = OpenShellServer::new(Refresher { checker, minter, answer });
+    let server = tonic::transport::Server::builder().add_service(service);
     server.serve(address).await.map_err(because("serve"))
 }

@@ -12,20 +12,19 @@ use tokio::time::Instant;
 
 use crate::error::{BenchError, because};
 use crate::peers::Peer;
+use crate::usage::Usage;
 use crate::world::{ISSUER, World};
 
 /// The server's processor; the load has the other one.
 const PROCESSOR: &str = "0";
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(20);
-/// Clock ticks a second in /proc, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// `keystile serve`.
-    Keystile,
+    /// `keystile serve`; `audited`: with a line for each token that it mints, as by default.
+    Keystile { audited: bool },
     /// Envoy's `jwt_authn` filter, with or without its cache of tokens.
     Envoy { cache: bool },
     /// One of this crate's.
@@ -36,12 +35,15 @@ impl Kind {
     /// What it is called.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Keystile => "keystile serve",
+            Self::Keystile { audited: false } => "keystile serve",
+            Self::Keystile { audited: true } => "keystile serve, its audit lines written to a file",
             Self::Envoy { cache: false } => "Envoy jwt_authn",
             Self::Envoy { cache: true } => "Envoy jwt_authn, jwt_cache_config",
             Self::Peer(Peer::Hyper) => "hyper that checks nothing",
             Self::Peer(Peer::HyperJsonwebtoken) => "hyper + jsonwebtoken",
-            Self::Peer(Peer::TonicJsonwebtoken) => "tonic + jsonwebtoken",
+            Self::Peer(Peer::Tonic) => "tonic that neither checks nor mints",
+            Self::Peer(Peer::TonicMints) => "tonic that mints with jsonwebtoken and checks nothing",
+            Self::Peer(Peer::TonicJsonwebtoken) => "tonic that checks and mints with jsonwebtoken",
         }
     }
 }
@@ -61,15 +63,6 @@ pub(crate) struct Server {
     started_in: Duration,
 }
 
-/// What the operating system says of a process.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    /// Processor time, seconds.
-    pub(crate) cpu: f64,
-    /// Resident memory, MiB.
-    pub(crate) resident: f64,
-}
-
 impl Server {
     /// Starts one and waits until it answers.
     pub(crate) async fn start(kind: Kind, world: &World, programs: &Programs) -> Result<Self, BenchError> {
@@ -78,7 +71,7 @@ impl Server {
         let mut command = Command::new("taskset");
         command.args(["-c", PROCESSOR]);
         match kind {
-            Kind::Keystile => keystile(&mut command, world, programs, address),
+            Kind::Keystile { audited } => keystile(&mut command, world, programs, address, audited),
             Kind::Envoy { cache } => envoy(&mut command, world, programs, address, cache).await?,
             Kind::Peer(peer) => itself(&mut command, world, programs, address, peer),
         }
@@ -112,7 +105,7 @@ impl Server {
         let ask = || -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect(self.address)?;
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            if kind == Kind::Peer(Peer::TonicJsonwebtoken) {
+            if matches!(kind, Kind::Peer(peer) if peer.is_grpc()) {
                 return Ok(b"HTTP".to_vec());
             }
             stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
@@ -121,7 +114,7 @@ impl Server {
             Ok(answer)
         };
         match ask() {
-            Ok(answer) if kind == Kind::Keystile => answer.starts_with(b"HTTP/1.1 200"),
+            Ok(answer) if matches!(kind, Kind::Keystile { .. }) => answer.starts_with(b"HTTP/1.1 200"),
             Ok(answer) => answer.starts_with(b"HTTP"),
             Err(_) => false,
         }
@@ -138,17 +131,7 @@ impl Server {
 
     /// What it has used so far.
     pub(crate) fn usage(&self) -> Result<Usage, BenchError> {
-        let read = |name: &str| {
-            let path = format!("/proc/{}/{name}", self.child.id());
-            std::fs::read_to_string(&path).map_err(because(format!("read {path}")))
-        };
-        let (stat, status) = (read("stat")?, read("status")?);
-        // The program's name, in brackets, may hold blanks: count from behind it.
-        let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
-        let ticks = after.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().split(' ').next()).and_then(|kib| kib.parse::<f64>().ok());
-        Ok(Usage { cpu: ticks.sum::<f64>() / TICKS, resident: kib.unwrap_or_default() / 1024.0 })
+        Usage::of(self.child.id())
     }
 }
 
@@ -165,13 +148,15 @@ fn free_address() -> Result<SocketAddr, BenchError> {
     listener.map_err(because("find a free port"))
 }
 
-fn keystile(command: &mut Command, world: &World, programs: &Programs, address: SocketAddr) {
+fn keystile(command: &mut Command, world: &World, programs: &Programs, address: SocketAddr, audited: bool) {
+    let level = if audited { "info" } else { "warn" };
     command
         .arg(&programs.keystile)
         .arg("serve")
         .arg(format!("--store=dir:{}", world.keyring().display()))
         .arg(format!("--listen={address}"))
-        .args(["--admin-listen=127.0.0.1:0", "--replica=bench", "--log-level=warn"]);
+        .args(["--admin-listen=127.0.0.1:0", "--replica=bench"])
+        .arg(format!("--log-level={level}"));
 }
 
 fn itself(command: &mut Command, world: &World, programs: &Programs, address: SocketAddr, peer: Peer) {

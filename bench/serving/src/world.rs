@@ -89,16 +89,6 @@ impl World {
         serde_json::to_string(&set).map_err(because("write the JWK Set"))
     }
 
-    /// The first good token.
-    pub(crate) fn token(&self) -> Result<String, BenchError> {
-        let tokens = std::fs::read_to_string(self.path("good")).map_err(because("read the tokens"))?;
-        tokens
-            .lines()
-            .next()
-            .map(str::to_owned)
-            .ok_or_else(|| BenchError::new("find a token", "there is none"))
-    }
-
     /// A second key, so that there are two to switch between.
     pub(crate) async fn second_key(&self) -> Result<[Kid; 2], BenchError> {
         let verb = Verb::Rotate { mode: Mode::Emergency, no_rollback: false };
