@@ -45,7 +45,7 @@ pub fn is_on_a_cluster(text: &str) -> bool {
 /// durations, counts and the pictures drawn from them differ from run to run, and do not count. Nor does
 /// what the commands of a console print that follows the line `<!-- varies -->`, nor whom a rotation is seen to wait
 /// for: on a busy machine replicas are slower, on an idle one they are not. In a console that follows the line
-/// `<!-- unordered -->` the lines that a command prints count in any order: the logs of a container mix its two streams.
+/// `<!-- unordered -->` the lines that a command prints count in any order: objects are listed by names of chance.
 pub fn difference<'a>(one: &'a str, other: &'a str) -> Option<(usize, &'a str, &'a str)> {
     const END: (usize, &str) = (0, "(the end)");
     let (mut one, mut other) = (compared(one).into_iter(), compared(other).into_iter());
