@@ -61,6 +61,7 @@ mod mint;
 )]
 #[path = "../../testkit/src/mutations.rs"]
 mod mutations;
+mod payload;
 mod pem;
 mod private_key;
 mod private_keys;
