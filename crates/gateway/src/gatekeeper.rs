@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::HeaderMap;
 use keystile_replica::{Bearer, Held, Judged, Moment, Outcome, Refused, Replica};
 use keystile_token::{Accepted, Signature};
@@ -15,7 +16,7 @@ use crate::tarpit::Tarpit;
 /// A caller with a good token.
 pub(crate) struct Caller {
     pub(crate) accepted: Accepted,
-    pub(crate) held: Arc<Held>,
+    pub(crate) held: Guard<Arc<Held>>,
     pub(crate) moment: Moment,
 }
 

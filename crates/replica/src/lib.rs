@@ -19,7 +19,7 @@ mod reread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use keystile_keyring::UnixTime;
 use keystile_system::Clock;
 use keystile_token::{
@@ -75,8 +75,9 @@ impl Outcome {
 pub struct Judged {
     /// What became of the token.
     pub outcome: Outcome,
-    /// The keyring that decided.
-    pub held: Arc<Held>,
+    /// The keyring that decided. Its count was not touched, which all threads would change at every request. Not to be
+    /// kept while nothing happens: a thread has room for a few such, and counts from then on.
+    pub held: Guard<Arc<Held>>,
     /// When.
     pub moment: Moment,
 }
@@ -183,7 +184,7 @@ impl Replica {
         verify: impl Fn(&Keyring, UnixTime, Circumstance) -> Verdict,
         reread: Option<Reread>,
     ) -> Judged {
-        let (moment, held) = (self.moment(), self.held());
+        let (moment, held) = (self.moment(), self.held.load());
         if !held.fresh_to_verify(moment) {
             self.rereads.nudge();
             return Judged { outcome: Outcome::Unavailable, held, moment };

@@ -215,6 +215,7 @@ impl Open {
             };
             let (judged, None) = self.judge(&token).await else { continue };
             let wake = judged.held.next_look(token.claims().expires_at, self.grace, judged.moment);
+            drop(judged);
             tokio::select! {
                 _ = state.changed() => {}
                 _ = changes.changed() => {}

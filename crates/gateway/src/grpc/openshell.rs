@@ -81,7 +81,7 @@ impl OpenShell for Service {
         let names = request.into_inner().extension_service_names;
         let audiences = self.audiences(&names, &peer)?;
         let Caller { accepted, held, moment } = caller;
-        let press = self.mint.press(held, moment).await.map_err(|answer| status(&answer))?;
+        let press = self.mint.press(Arc::clone(&held), moment).await.map_err(|answer| status(&answer))?;
         let sandbox = &accepted.claims.sandbox_id;
         if !audiences.is_empty() && !self.mint.limit.admit(SandboxDigest::of(sandbox), press.moment.uptime) {
             self.gatekeeper.metrics.mint_refusals.inc("rate-limited");
