@@ -49,6 +49,7 @@ impl Gatekeeper {
                 self.metrics.rejections.inc(rejection.reason.as_str());
                 let adopted = held.adopted(rejection.kid.as_ref());
                 self.audit.rejected(&rejection, adopted, peer.address, moment.uptime, &self.metrics);
+                drop(held);
                 if rejection.signature == Signature::Bad && self.tarpit.pass(moment.uptime).await {
                     self.metrics.held_back.inc();
                 }

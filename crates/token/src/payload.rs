@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
+use crate::sandbox_id::SUBJECT_PREFIX;
+
 /// The claims of a sandbox token, on their way into it. The texts are visible ASCII.
 pub(crate) struct Payload<'a> {
     pub(crate) issuer: &'a str,
@@ -22,7 +24,7 @@ impl Payload<'_> {
         // A vector takes all that is written to it.
         let _ = write!(
             json,
-            "{{\"sub\":\"spiffe://openshell/sandbox/{id}\",\"iss\":\"{issuer}\",\"aud\":\"{issuer}\",\"iat\":{},\"exp\":{},\
+            "{{\"sub\":\"{SUBJECT_PREFIX}{id}\",\"iss\":\"{issuer}\",\"aud\":\"{issuer}\",\"iat\":{},\"exp\":{},\
              \"sandbox_id\":\"{id}\",\"keystile\":{{\"began\":{},\"method\":\"{}\"}}}}",
             self.issued_at, self.expires_at, self.lineage_began, self.bootstrap_method,
         );
