@@ -1,8 +1,12 @@
 //! The report's contenders one by one: `cargo bench`, or `cargo bench -- mint`.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use divan::Bencher;
 use keystile_bench::fixture::{grant, keyring, tokens};
+use keystile_bench::gateway::Gateway;
+use keystile_bench::load::{EACH, EACH_OTHER, NONE, Swapping};
 use keystile_bench::measure::Contender;
 use keystile_bench::run::MEMORY;
 use keystile_bench::{contenders, rejections};
@@ -50,13 +54,14 @@ fn verify_remembered(bencher: Bencher<'_, '_>, keys: u8) {
     run(bencher, vec![contenders::remembered("remembered", &ring, &tokens, &memory)], "remembered");
 }
 
-#[divan::bench(args = [1, 10_000], threads = [1, 2])]
+#[divan::bench(args = [1, 10_000], threads = [1, 2], sample_size = 500)]
 fn verify_remembered_by_threads(bencher: Bencher<'_, '_>, count: usize) {
-    let (ring, memory) = (keyring(1, 1).unwrap(), Remembered::new(MEMORY));
-    let tokens = tokens(&ring, count).unwrap();
-    let turn = std::sync::atomic::AtomicUsize::new(0);
-    let start = || turn.fetch_add(count / 2, std::sync::atomic::Ordering::Relaxed);
-    bencher.with_inputs(start).bench_values(|at| contenders::recalls(&ring, &tokens[at % count], &memory));
+    let tokens = tokens(&keyring(1, 1).unwrap(), count).unwrap();
+    let gateway = Gateway::new(keyring(1, 1).unwrap(), MEMORY);
+    gateway.see(&tokens).unwrap();
+    let turn = AtomicUsize::new(0);
+    let start = || turn.fetch_add(count / 2, Ordering::Relaxed);
+    bencher.with_inputs(start).bench_values(|at| gateway.admits(&tokens[at % count]));
 }
 
 #[divan::bench(args = reasons())]
@@ -84,4 +89,17 @@ fn mint(bencher: Bencher<'_, '_>, name: &str) {
     let ring = keyring(1, 1).unwrap();
     let (grant, token) = (grant(0).unwrap(), tokens(&ring, 1).unwrap().remove(0));
     run(bencher, contenders::mint(&ring, &grant, &token).unwrap(), name);
+}
+
+/// With a thread beside it that compiles generations, and drops them or puts them in force.
+#[divan::bench(args = [NONE, EACH, EACH_OTHER], threads = [1, 2], sample_size = 500)]
+fn keyring_swap_under_load(bencher: Bencher<'_, '_>, what: &str) {
+    let swapping = Swapping::new(tokens(&keyring(1, 2).unwrap(), 10_000).unwrap()).unwrap();
+    let turn = AtomicUsize::new(0);
+    let start = || turn.fetch_add(1, Ordering::Relaxed);
+    swapping
+        .during(what, |gateway, tokens| {
+            bencher.with_inputs(start).bench_values(|at| gateway.admits(&tokens[at % tokens.len()]));
+        })
+        .unwrap();
 }

@@ -5,8 +5,12 @@
 
 pub mod contenders;
 pub mod fixture;
+pub mod gateway;
+pub mod load;
 pub mod measure;
 pub mod page;
 pub mod picture;
 pub mod rejections;
 pub mod run;
+pub mod targets;
+pub mod tricks;

@@ -1,6 +1,7 @@
 //! Interleaved measuring: every contender has its turn in every round, so that whatever else the machine does
 //! meets them all.
 
+use std::error::Error;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -13,13 +14,20 @@ const TURN: Duration = Duration::from_millis(2);
 pub struct Contender<'a> {
     /// Its name in the tables.
     pub name: String,
+    warm: u32,
     run: Box<dyn FnMut() -> bool + 'a>,
 }
 
 impl<'a> Contender<'a> {
     /// `run` under a name.
     pub fn new(name: impl Into<String>, run: impl FnMut() -> bool + 'a) -> Self {
-        Self { name: name.into(), run: Box::new(run) }
+        Self { name: name.into(), warm: 0, run: Box::new(run) }
+    }
+
+    /// The same, run `times` times before each turn without being timed: the others' turns have taken the caches.
+    #[must_use]
+    pub fn warmed(self, times: u32) -> Self {
+        Self { warm: times, ..self }
     }
 
     /// Runs it `times` times; whether each did its work.
@@ -42,11 +50,22 @@ impl Measured {
         median(&self.rounds)
     }
 
+    /// How much longer than `other` it takes, in nanoseconds: the median of the rounds' differences.
+    pub fn longer_than(&self, other: &Self) -> f64 {
+        let more: Vec<_> = self.rounds.iter().zip(&other.rounds).map(|(own, other)| own - other).collect();
+        median(&more)
+    }
+
     /// How many times as fast as `other` it is: the median of the rounds' ratios.
     pub fn faster_than(&self, other: &Self) -> f64 {
         let ratios: Vec<_> = self.rounds.iter().zip(&other.rounds).map(|(own, other)| other / own).collect();
         median(&ratios)
     }
+}
+
+/// The measured one of this name.
+pub fn named<'m>(all: &'m [Measured], name: &str) -> Result<&'m Measured, Box<dyn Error>> {
+    all.iter().find(|one| one.name == name).ok_or_else(|| format!("{name} was not measured").into())
 }
 
 /// The median of some numbers; 0 of none.
@@ -78,8 +97,9 @@ pub fn measure(mut contenders: Vec<Contender<'_>>, rounds: usize) -> Result<Vec<
 
 /// The processor time that a turn takes of this thread: what other processes take is not in it.
 fn timed(contender: &mut Contender<'_>, times: u32) -> Result<Duration, String> {
+    let warm = contender.run(contender.warm);
     let began = processor_time();
-    let good = contender.run(times);
+    let good = warm & contender.run(times);
     let took = processor_time().saturating_sub(began);
     if good { Ok(took) } else { Err(format!("{} did not do its work", contender.name)) }
 }

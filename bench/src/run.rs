@@ -1,25 +1,29 @@
 //! The run: every group of contenders, one after the other.
 
 use std::error::Error;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use keystile_keyring::UnixTime;
 use keystile_keyring::manifest::Revoked;
 use keystile_system::{Clock as _, SystemClock};
-use keystile_token::{Keyring, Remembered, digest};
+use keystile_token::{Keyring, Remembered};
 
 use crate::contenders::{KEYSTILE, first_seen, mint, peers_verify, raw_verify, recalls, refused, remembered};
 use crate::fixture::{NOW, grant, keyring, manifest, tokens};
+use crate::gateway::{Gateway, compiled};
+use crate::load::{self, Threads, Waits, Work};
 use crate::measure::{Contender, Measured, measure, median};
 use crate::rejections;
+use crate::tricks::{self, Trick};
 
 /// How many tokens a busy gateway knows.
 pub const MANY: usize = 10_000;
 
 /// The memory's size, as a gateway has it unless told otherwise.
 pub const MEMORY: usize = 64 * 1024 * 1024;
+
+/// As many operations as bring all of the tokens into the caches.
+const WARM: u32 = 10_000;
 
 /// Verifications between two swaps of the keyring.
 pub const PER_SWAP: usize = 1000;
@@ -30,6 +34,14 @@ pub mod names {
     pub const ONE: &str = "Keystile, remembered: one token";
     /// Many in turn.
     pub const TURNS: &str = "Keystile, remembered: 10,000 tokens in turn";
+    /// The same with the caches full of something else.
+    pub const COLD: &str = "Keystile, remembered: 10,000 tokens in turn, out of the caches";
+    /// Through the gateway's replica, each thread with its own tokens.
+    pub const OWN: &str = "remembered, each its own 5,000";
+    /// The same with nothing shared but the memory.
+    pub const BARE: &str = "the same by a keyring of its own, without a replica";
+    /// Through the gateway's replica, nothing remembered.
+    pub const FRESH: &str = "first seen";
 }
 
 /// Everything that was measured.
@@ -48,22 +60,27 @@ pub struct Results {
     pub keys: Vec<Measured>,
     /// Verifications with and without swaps between them.
     pub swaps: Vec<Measured>,
+    /// Verifications while another thread swaps.
+    pub waits: Vec<Waits>,
     /// What each trick spares.
-    pub tricks: Vec<Measured>,
+    pub tricks: Vec<Trick>,
+    /// Keyring and memory shared in plainer ways.
+    pub shared: Vec<Threads>,
     /// Verifications per second.
     pub threads: Vec<Threads>,
+    /// Bytes in which [`MANY`] tokens are remembered.
+    pub remembered_bytes: u64,
     /// Milliseconds in which [`MANY`] tokens of a revoked key are forgotten.
     pub forgetting: f64,
 }
 
-/// The rate of two threads beside that of one.
-pub struct Threads {
-    /// What they do.
-    pub what: &'static str,
-    /// Per second, with one thread.
-    pub one: f64,
-    /// Per second, with two.
-    pub two: f64,
+impl Results {
+    /// Megabytes of [`MANY`] tokens and of what is remembered of them.
+    pub fn megabytes(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "some millions")]
+        let bytes = (self.remembered_bytes + (MANY * self.token_bytes) as u64) as f64;
+        bytes / 1e6
+    }
 }
 
 /// Measures everything, in `rounds` rounds.
@@ -75,7 +92,8 @@ pub fn run(rounds: usize) -> Result<Results, Box<dyn Error>> {
     let mut verify = vec![
         first_seen(KEYSTILE, &ring, token),
         remembered(names::ONE, &ring, many.get(..1).unwrap_or_default(), &memory),
-        remembered(names::TURNS, &ring, &many, &memory),
+        remembered(names::TURNS, &ring, &many, &memory).warmed(WARM),
+        remembered(names::COLD, &ring, &many, &memory),
     ];
     verify.extend(peers_verify(&ring, token)?);
     verify.extend(raw_verify(token)?);
@@ -87,9 +105,12 @@ pub fn run(rounds: usize) -> Result<Results, Box<dyn Error>> {
         mint: measure(mint(&ring, &sandbox, token)?, rounds)?,
         refused: each_reason(rounds)?,
         keys: by_keys(rounds)?,
-        swaps: swaps(&many, rounds)?,
-        tricks: tricks(&ring, token, rounds)?,
-        threads: threads(&ring, &many, &memory, 2 * rounds)?,
+        swaps: swaps(rounds)?,
+        waits: load::waits(MANY, rounds)?,
+        tricks: tricks::tricks(token, rounds)?,
+        shared: tricks::shared(&many, rounds)?,
+        threads: threads(&ring, &many, &memory, rounds)?,
+        remembered_bytes: memory.counts().bytes,
         forgetting: forgetting(&many)?,
     })
 }
@@ -127,105 +148,74 @@ fn by_keys(rounds: usize) -> Result<Vec<Measured>, Box<dyn Error>> {
     Ok(measure(contenders, rounds)?)
 }
 
-/// Verifications through the atomic pointer that a replica has, with and without a new generation being put in
-/// force every so often.
-fn swaps(many: &[String], rounds: usize) -> Result<Vec<Measured>, Box<dyn Error>> {
-    let generations = [Arc::new(keyring(1, 2)?), Arc::new(keyring(2, 2)?)];
-    let ring = keyring(1, 2)?;
-    let many = tokens(&ring, many.len())?;
-    let memory = filled(&ring, &many)?;
-    let held = ArcSwap::from(Arc::clone(&generations[0]));
-    let verify = |number: usize| {
-        many.get(number % many.len()).is_some_and(|token| recalls(&held.load(), token, &memory))
+/// Verifications by a gateway, with and without a new generation being put in force every so often.
+fn swaps(rounds: usize) -> Result<Vec<Measured>, Box<dyn Error>> {
+    let many = tokens(&keyring(1, 2)?, MANY)?;
+    let gateways = [Gateway::new(keyring(1, 2)?, MEMORY), Gateway::new(keyring(1, 2)?, MEMORY)];
+    gateways.iter().try_for_each(|gateway| gateway.see(&many))?;
+    let [still, moving] = &gateways;
+    let generations = [Arc::new(compiled(manifest(2, 2)?)?), Arc::new(compiled(manifest(3, 2)?)?)];
+    let (mut turn, mut other) = (0, 0);
+    let admits = |gateway: &Gateway, number: usize| {
+        many.get(number % many.len()).is_some_and(|token| gateway.admits(token))
     };
-    let (mut still, mut moving) = (0, 0);
     let contenders = vec![
         Contender::new("the same keyring", || {
-            still += 1;
-            verify(still)
-        }),
+            turn += 1;
+            admits(still, turn)
+        })
+        .warmed(WARM),
         Contender::new("a new generation every 1,000 verifications", || {
-            moving += 1;
-            if moving % PER_SWAP == 0 {
-                let next = &generations[moving / PER_SWAP % 2];
-                held.store(Arc::clone(next));
-                memory.settle(next, NOW);
+            other += 1;
+            if other % PER_SWAP == 0 {
+                moving.put_in_force(Arc::clone(&generations[other / PER_SWAP % 2]));
             }
-            verify(moving)
-        }),
+            admits(moving, other)
+        })
+        .warmed(WARM),
     ];
     Ok(measure(contenders, rounds)?)
 }
 
-fn tricks(ring: &Keyring, token: &str, rounds: usize) -> Result<Vec<Measured>, Box<dyn Error>> {
-    let respelt = rejections::respelt(token)?;
-    let hasher = RandomState::new();
-    let tail = token.get(token.len().saturating_sub(64)..).unwrap_or_default();
-    let contenders = vec![
-        first_seen("first seen, header recognised", ring, token),
-        first_seen("first seen, header parsed", ring, &respelt),
-        Contender::new("place chosen by a hash of 64 bytes", || hasher.hash_one(tail.as_bytes()) != 0),
-        Contender::new("place chosen by a hash of the token", || hasher.hash_one(token.as_bytes()) != 0),
-    ];
-    Ok(measure(contenders, rounds)?)
-}
-
-/// What two threads do beside one: with the same tokens, as in no gateway but the busiest for one sandbox; each with
-/// its own, as where every sandbox has its connection; and without anything that they share.
+/// What two threads do beside one, as a gateway: with the same tokens, as where the busiest sandbox has several
+/// connections; each with its own, as where every sandbox has its own; and with none that is remembered. Beside them the same
+/// without a replica, for what that adds.
 fn threads(
     ring: &Keyring,
     many: &[String],
     memory: &Remembered,
     rounds: usize,
 ) -> Result<Vec<Threads>, Box<dyn Error>> {
-    let half = many.len() / 2;
-    let token = |number: usize| many.get(number % many.len());
-    let same = |thread: usize, number: usize| {
-        token(number + thread * half).is_some_and(|token| recalls(ring, token, memory))
-    };
-    let own = |thread: usize, number: usize| {
-        token(number % half + thread * half).is_some_and(|token| recalls(ring, token, memory))
-    };
-    let first = |thread: usize, number: usize| {
-        token(number + thread * half).is_some_and(|token| ring.verify(token.as_bytes(), NOW).is_accepted())
-    };
-    let mut rates = [const { [const { Vec::new() }; 2] }; 3];
-    for _ in 0..rounds {
-        let [with_same, with_own, with_none] = &mut rates;
-        for threads in 1..=2 {
-            let index = threads - 1;
-            with_same[index].push(rate(threads, 60_000, &same)?);
-            with_own[index].push(rate(threads, 60_000, &own)?);
-            with_none[index].push(rate(threads, 600, &first)?);
-        }
-    }
-    // Whatever else runs takes a core from two threads more often than from one: the best round is the one in
-    // which nothing did.
-    let best = |rates: &Vec<f64>| rates.iter().copied().fold(0.0, f64::max);
-    let names = ["remembered, both the same 10,000", "remembered, each its own 5,000", "first seen"];
-    let of = |(what, [one, two]): (_, &[Vec<f64>; 2])| Threads { what, one: best(one), two: best(two) };
-    Ok(names.into_iter().zip(&rates).map(of).collect())
-}
-
-/// Operations per second of `threads` threads together, by the wall clock.
-fn rate(
-    threads: usize,
-    times: usize,
-    verify: &(impl Fn(usize, usize) -> bool + Sync),
-) -> Result<f64, Box<dyn Error>> {
-    let clock = SystemClock::default();
-    let began = clock.uptime();
-    let good = std::thread::scope(|scope| {
-        let start = |thread: usize| scope.spawn(move || (0..times).all(|number| verify(thread, number)));
-        let running: Vec<_> = (0..threads).map(start).collect();
-        running.into_iter().all(|thread| thread.join().unwrap_or_default())
-    });
-    let took = clock.uptime().saturating_sub(began);
-    if !good {
-        return Err("an honest token was refused".into());
-    }
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    Ok((threads * times) as f64 / took.as_secs_f64())
+    let gateway = Gateway::new(keyring(1, 1)?, MEMORY);
+    gateway.see(many)?;
+    let forgetful = Gateway::new(keyring(1, 1)?, 0);
+    let (gateway, forgetful, half) = (&gateway, &forgetful, many.len() / 2);
+    let same = move |thread: usize, number: usize| many.get((number + thread * half) % many.len());
+    let own = move |thread: usize, number: usize| many.get(number % half + thread * half);
+    let is = |token: Option<&String>, good: &dyn Fn(&str) -> bool| token.is_some_and(|token| good(token));
+    let work: Vec<(String, usize, Work<'_>)> = vec![
+        (
+            "remembered, both the same 10,000".to_owned(),
+            60_000,
+            Box::new(move |thread, number| is(same(thread, number), &|token| gateway.admits(token))),
+        ),
+        (
+            names::OWN.to_owned(),
+            60_000,
+            Box::new(move |thread, number| is(own(thread, number), &|token| gateway.admits(token))),
+        ),
+        (
+            names::BARE.to_owned(),
+            60_000,
+            Box::new(move |thread, number| is(own(thread, number), &|token| recalls(ring, token, memory))),
+        ),
+        (
+            names::FRESH.to_owned(),
+            600,
+            Box::new(move |thread, number| is(own(thread, number), &|token| forgetful.admits(token))),
+        ),
+    ];
+    load::threads(&work, rounds)
 }
 
 /// How long a replica takes to forget what a revoked key has signed.
@@ -234,8 +224,7 @@ fn forgetting(many: &[String]) -> Result<f64, Box<dyn Error>> {
     let mut revoked = manifest(2, 2)?;
     let first = revoked.keys.first_mut().ok_or("there are two keys")?;
     first.revoked = Some(Revoked { at: UnixTime(1), reason: "stolen".to_owned() });
-    let digest = digest(&revoked.to_json()?);
-    let revoked = Keyring::verify_only(revoked, digest)?;
+    let revoked = compiled(revoked)?;
     let ring = keyring(1, 1)?;
     let mut took = Vec::new();
     for _ in 0..5 {
