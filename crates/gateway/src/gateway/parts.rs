@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::Router;
 use keystile_kubernetes::Api;
 use keystile_store::Store;
 use keystile_system::{Clock, Entropy};
@@ -18,6 +17,7 @@ use crate::bootstrap::ServiceAccounts;
 use crate::config::Config;
 use crate::gatekeeper::Gatekeeper;
 use crate::grpc::{Health, ReflectionError, Services};
+use crate::http::{self, Answers};
 use crate::metrics::{self, Metrics, View};
 use crate::mint::Mint;
 use crate::rate::ExtensionLimit;
@@ -68,7 +68,7 @@ impl Parts {
         entropy: Arc<dyn Entropy>,
         services: BTreeMap<String, Audience>,
         cluster: Option<Arc<Api>>,
-    ) -> Result<(Router, Health), ReflectionError> {
+    ) -> Result<(Answers, Health), ReflectionError> {
         let gatekeeper = || Arc::clone(&self.gatekeeper);
         let mint = Mint { gatekeeper: gatekeeper(), entropy, services, limit: ExtensionLimit::default() };
         let services = Services {
@@ -78,7 +78,8 @@ impl Parts {
             service_accounts: cluster.map(|api| ServiceAccounts::new(api, &config.bootstrap)),
             body_bytes: config.limits.body_bytes.0 as usize,
         };
-        services.over(crate::http::routes(gatekeeper(), config.scheme()))
+        let (router, health) = services.over(http::routes(&self.replica, config.scheme()))?;
+        Ok((Answers::of(router).with_forward_auth(gatekeeper()), health))
     }
 
     /// What operators reach.
@@ -88,9 +89,9 @@ impl Parts {
         registry: Registry,
         tls: Option<Arc<Tls>>,
         store: &dyn Store,
-    ) -> Router {
+    ) -> Answers {
         let (replica, census) = (Arc::clone(&self.replica), Arc::clone(&self.census));
-        Admin { replica, census, identity, registry, tls, store: store.describe() }.routes()
+        Answers::of(Admin { replica, census, identity, registry, tls, store: store.describe() }.routes())
     }
 
     /// What the store is told.
@@ -113,18 +114,18 @@ impl Parts {
         }
     }
 
-    /// A listener that serves `router` within the limits.
+    /// A listener that serves `answers` within the limits.
     pub(super) fn server<L: Listener>(
         &self,
         config: &Config,
         listener: L,
         tls: Option<Arc<Tls>>,
-        router: Router,
+        answers: Answers,
     ) -> Server<L> {
         Server {
             listener,
             tls,
-            router,
+            answers,
             admission: Admission::new(&config.limits, Arc::clone(&self.metrics)),
             limits: config.limits.clone(),
             metrics: Arc::clone(&self.metrics),

@@ -7,28 +7,62 @@ mod well_known;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
-use http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use http::{HeaderMap, Request, StatusCode};
+use tower::ServiceExt;
 
 use crate::gatekeeper::Gatekeeper;
-use keystile_replica::{Viewer, is_grpc};
+use crate::server::Peer;
+use keystile_replica::{Replica, Viewer, is_grpc};
 
 pub(crate) use health::Told;
 
+/// Where forward-auth is asked.
+pub(crate) const VERIFY: &str = "/verify";
+
+/// What a listener answers.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    /// Asked at each call of each sandbox, and so before the router: the way through that takes longer than the verification
+    /// of a token that is remembered.
+    forward_auth: Option<Arc<Gatekeeper>>,
+    /// All the rest.
+    pub(crate) router: Router,
+}
+
+impl Answers {
+    /// What `router` answers.
+    pub(crate) fn of(router: Router) -> Self {
+        Self { forward_auth: None, router }
+    }
+
+    /// The same, and forward-auth.
+    pub(crate) fn with_forward_auth(self, gatekeeper: Arc<Gatekeeper>) -> Self {
+        Self { forward_auth: Some(gatekeeper), ..self }
+    }
+
+    /// The answer to `peer`. Nobody looks at the body of a question to forward-auth.
+    pub(crate) async fn answer(self, mut request: Request<Body>, peer: Peer) -> Response {
+        if let Some(gatekeeper) = self.forward_auth.filter(|_| request.uri().path() == VERIFY) {
+            let (head, _) = request.into_parts();
+            return verify::verify(&gatekeeper, &head.headers, &peer).await;
+        }
+        request.extensions_mut().insert(peer);
+        let Ok(response) = self.router.oneshot(request).await;
+        response
+    }
+}
+
 /// The routes that do not depend on gRPC.
-pub(crate) fn routes(gatekeeper: Arc<Gatekeeper>, scheme: &'static str) -> Router {
+pub(crate) fn routes(replica: &Arc<Replica>, scheme: &'static str) -> Router {
     let well_known = Router::new()
         .route("/.well-known/jwks.json", get(well_known::jwks))
         .route("/.well-known/openid-configuration", get(well_known::discovery))
-        .with_state(well_known::Published { replica: Arc::clone(&gatekeeper.replica), scheme });
-    let replica = Arc::clone(&gatekeeper.replica);
-    Router::new()
-        .route("/verify", any(verify::verify))
-        .with_state(gatekeeper)
-        .merge(well_known)
-        .merge(health_routes(Told { replica, viewer: Viewer::Everybody }))
-        .fallback(nothing_here)
+        .with_state(well_known::Published { replica: Arc::clone(replica), scheme });
+    let told = Told { replica: Arc::clone(replica), viewer: Viewer::Everybody };
+    well_known.merge(health_routes(told)).fallback(nothing_here)
 }
 
 /// Liveness and readiness, which both listeners answer.

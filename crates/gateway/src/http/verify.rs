@@ -2,12 +2,8 @@
 //!
 //! The answer is made from nothing but the token: no header of the request comes back.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use keystile_replica::{Bearer, RETRY_AFTER, Refused};
 
 use crate::gatekeeper::{Caller, Gatekeeper};
@@ -18,14 +14,8 @@ const KID: HeaderName = HeaderName::from_static("x-keystile-kid");
 const STATE: HeaderName = HeaderName::from_static("x-keystile-key-state");
 
 /// Whether the bearer in the request's headers is good.
-pub(super) async fn verify(
-    State(gatekeeper): State<Arc<Gatekeeper>>,
-    Extension(peer): Extension<Peer>,
-    // Whole, since an extractor of headers would copy them all.
-    request: Request,
-) -> Response {
-    let headers = request.headers();
-    let mut response = match gatekeeper.caller(headers, &peer).await {
+pub(super) async fn verify(gatekeeper: &Gatekeeper, headers: &HeaderMap, peer: &Peer) -> Response {
+    let mut response = match gatekeeper.caller(headers, peer).await {
         Ok(caller) => accepted(&caller),
         Err(Refused::Unavailable) => {
             let seconds = HeaderValue::from(RETRY_AFTER.as_secs().max(1));

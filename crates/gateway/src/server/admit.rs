@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request, StatusCode, header};
@@ -11,7 +10,6 @@ use http_body_util::Limited;
 use hyper::body::Incoming;
 use keystile_replica::is_grpc;
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
 
 use crate::config::Limits;
 use crate::metrics::Metrics;
@@ -34,9 +32,16 @@ impl Admission {
         }
     }
 
-    /// What `router` answers to `request`, within the limits. Not a layer of the router, which would cost each request
+    /// What `answer` makes of `request`, within the limits. Not a layer of the router, which would cost each request
     /// several allocations more.
-    pub(super) async fn admit(&self, request: Request<Incoming>, router: Router) -> Response {
+    pub(super) async fn admit<F>(
+        &self,
+        request: Request<Incoming>,
+        answer: impl FnOnce(Request<Body>) -> F,
+    ) -> Response
+    where
+        F: Future<Output = Response>,
+    {
         let grpc = is_grpc(request.headers());
         let Ok(_slot) = self.slots.try_acquire() else {
             self.metrics.overloaded.inc();
@@ -45,7 +50,7 @@ impl Admission {
             return refuse(grpc, status, StatusCode::SERVICE_UNAVAILABLE);
         };
         let request = request.map(|body| Body::new(Limited::new(body, self.body_bytes)));
-        if let Ok(Ok(response)) = tokio::time::timeout(self.timeout, router.oneshot(request)).await {
+        if let Ok(response) = tokio::time::timeout(self.timeout, answer(request)).await {
             return response;
         }
         self.metrics.timed_out.inc();

@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Limits;
+use crate::http::Answers;
 use crate::metrics::Metrics;
 use crate::tls::{PeerCertificate, Tls};
 
@@ -53,7 +53,7 @@ pub(crate) struct Peer {
 pub(crate) struct Server<L> {
     pub(crate) listener: L,
     pub(crate) tls: Option<Arc<Tls>>,
-    pub(crate) router: Router,
+    pub(crate) answers: Answers,
     pub(crate) admission: Admission,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
@@ -70,7 +70,7 @@ impl<L: Listener> Server<L> {
         let connection = Connection {
             builder: Arc::new(builder(&self.limits)),
             tls: self.tls,
-            router: self.router,
+            answers: self.answers,
             admission: Arc::new(self.admission),
             limits: self.limits,
             metrics: self.metrics,
@@ -139,7 +139,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 struct Connection {
     builder: Arc<auto::Builder<TokioExecutor>>,
     tls: Option<Arc<Tls>>,
-    router: Router,
+    answers: Answers,
     admission: Arc<Admission>,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -182,13 +182,13 @@ impl Connection {
             self.limits;
         let requests = Requests::default();
         let stream = Paced::new(stream, Times { first, header, taken }, requests.clone());
-        let (router, admission) = (self.router, self.admission);
-        let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+        let (answers, admission) = (self.answers, self.admission);
+        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
             requests.begun();
-            request.extensions_mut().insert(peer.clone());
-            let (router, admission, requests) = (router.clone(), Arc::clone(&admission), requests.clone());
+            let (answers, admission) = (answers.clone(), Arc::clone(&admission));
+            let (peer, requests) = (peer.clone(), requests.clone());
             async move {
-                let answer = admission.admit(request, router).await;
+                let answer = admission.admit(request, |request| answers.answer(request, peer)).await;
                 requests.answered();
                 Ok::<_, Infallible>(answer)
             }
