@@ -108,7 +108,7 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         return Failure::new(Exit::Other, format!("there is no file {}", path.display()))
             .expected("the name of a file that exists")
-            .remedy(format!("ls {}", directory.unwrap_or(Path::new(".")).display()));
+            .remedy(format!("ls {}", directory.unwrap_or(Path::new(".")).join("").display()));
     }
     Failure::new(Exit::Other, format!("cannot read {}", path.display()))
         .because(Some(error))
