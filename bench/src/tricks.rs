@@ -177,7 +177,17 @@ const METHOD: &str = "service-account";
 fn by_hand() -> Vec<u8> {
     let (issuer, sandbox_id, bootstrap_method) = black_box((ISSUER, SANDBOX, METHOD));
     let (issued_at, expires_at, lineage_began) = black_box((NOW.0, NOW.0 + 3600, NOW.0));
-    payload::Payload { issuer, sandbox_id, issued_at, expires_at, lineage_began, bootstrap_method }.to_json()
+    let subject_prefix = "spiffe://openshell/sandbox/";
+    payload::Payload {
+        issuer,
+        subject_prefix,
+        sandbox_id,
+        issued_at,
+        expires_at,
+        lineage_began,
+        bootstrap_method,
+    }
+    .to_json()
 }
 
 fn by_serde() -> Vec<u8> {

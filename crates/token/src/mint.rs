@@ -12,7 +12,7 @@ use crate::keyring::Keyring;
 use crate::lineage::{BootstrapMethod, Lineage};
 use crate::payload::Payload;
 use crate::reason::Reason;
-use crate::sandbox_id::SandboxId;
+use crate::sandbox_id::{SUBJECT_PREFIX, SandboxId};
 use crate::secret::SecretToken;
 use crate::signer::SignError;
 use crate::verdict::Accepted;
@@ -126,6 +126,7 @@ impl Keyring {
         )?;
         let payload = Payload {
             issuer: self.issuer(),
+            subject_prefix: SUBJECT_PREFIX,
             sandbox_id: grant.sandbox_id.as_str(),
             issued_at: now.0,
             expires_at: expires_at.map_or(0, |exp| exp.0),
@@ -243,6 +244,7 @@ mod tests {
             };
             let payload = Payload {
                 issuer: &issuer,
+                subject_prefix: SUBJECT_PREFIX,
                 sandbox_id: sandbox_id.as_str(),
                 issued_at: times.0,
                 expires_at: times.1,

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use crate::sandbox_id::SUBJECT_PREFIX;
-
 /// The claims of a sandbox token, on their way into it. The texts are visible ASCII.
 pub(crate) struct Payload<'a> {
     pub(crate) issuer: &'a str,
+    /// What `sub` has before the sandbox id.
+    pub(crate) subject_prefix: &'a str,
     pub(crate) sandbox_id: &'a str,
     pub(crate) issued_at: u64,
     /// 0 if it never expires.
@@ -24,9 +24,9 @@ impl Payload<'_> {
         // A vector takes all that is written to it.
         let _ = write!(
             json,
-            "{{\"sub\":\"{SUBJECT_PREFIX}{id}\",\"iss\":\"{issuer}\",\"aud\":\"{issuer}\",\"iat\":{},\"exp\":{},\
+            "{{\"sub\":\"{}{id}\",\"iss\":\"{issuer}\",\"aud\":\"{issuer}\",\"iat\":{},\"exp\":{},\
              \"sandbox_id\":\"{id}\",\"keystile\":{{\"began\":{},\"method\":\"{}\"}}}}",
-            self.issued_at, self.expires_at, self.lineage_began, self.bootstrap_method,
+            self.subject_prefix, self.issued_at, self.expires_at, self.lineage_began, self.bootstrap_method,
         );
         json
     }
