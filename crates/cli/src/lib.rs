@@ -30,9 +30,11 @@ mod when;
 mod world;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
+use tokio::runtime::{Builder, Runtime};
 
 pub use console::Stream;
 pub use exit::Exit;
@@ -113,6 +115,14 @@ fn misunderstood(text: &str) -> Failure {
     Failure::usage(words.join(" ")).remedy("keystile help, or the verb with --help")
 }
 
+/// On one processor everything runs in one thread: a second would only hand work to and fro with the first.
+fn runtime() -> std::io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder =
+        if processors == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
+}
+
 fn execute(app: &App, verb: args::Verb) -> Exit {
     if app.global.one_stream
         && let Err(error) = (app.world.join_streams)()
@@ -129,8 +139,7 @@ fn execute(app: &App, verb: args::Verb) -> Exit {
         _ => app.json() && app.global.verbose == 0,
     };
     let _journal = (!has_its_own).then(|| (app.world.logs)(logs::of_verb(app.global.verbose, app.json())));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = match runtime {
+    let done = match runtime() {
         Ok(runtime) => runtime.block_on(verbs::run(app, verb)),
         Err(error) => Err(Failure::of(Exit::Other, &error)),
     };
