@@ -4,8 +4,8 @@
     load.py TOKENS GATEWAY CA NAME STATE
 
 TOKENS is a glob of token files, GATEWAY an address and port, CA and NAME what its certificate is checked against. STATE
-is a directory: `revoked` holds kids whose tokens are not good any more, one a line; `verdict.json` is written twice a
-second. A token that is good and was not accepted is a failure, whatever is done to the fleet meanwhile; a gateway that
+is a directory: `revoked`, once there is one, holds a kid and an instant: the tokens of that key are not good any more, nor is
+any whose lineage had begun by then; `verdict.json` is written twice a second. A token that is good and was not accepted is a failure, whatever is done to the fleet meanwhile; a gateway that
 cannot be reached, or that answers "unavailable", is none: a client tries again.
 """
 
@@ -52,25 +52,27 @@ class Load:
             if token and token not in self.tokens:
                 claims = part(token, 1)
                 with self.lock:
-                    self.tokens[token] = (part(token, 0)["kid"], claims["exp"], claims["sandbox_id"])
+                    self.tokens[token] = (part(token, 0)["kid"], claims)
                     self.verdict["tokens"] += 1
         with self.lock:
-            for token in [token for token, (_, exp, _) in self.tokens.items() if exp - MARGIN <= now]:
+            for token in [token for token, (_, claims) in self.tokens.items() if claims["exp"] - MARGIN <= now]:
                 del self.tokens[token]
 
-    def revoked(self):
+    def revoked(self, kid, claims):
         try:
             with open(os.path.join(self.state, "revoked"), encoding="ascii") as file:
-                return set(file.read().split())
+                revoked, floor = file.read().split()
         except OSError:
-            return set()
+            return False
+        return kid == revoked or claims["keystile"]["began"] <= int(floor)
 
     def one(self):
         with self.lock:
             if not self.tokens:
                 return time.sleep(0.05)
-            token, (kid, exp, sandbox) = random.choice(list(self.tokens.items()))
-        if kid in self.revoked() or exp - MARGIN <= time.time():
+            token, (kid, claims) = random.choice(list(self.tokens.items()))
+        exp = claims["exp"]
+        if self.revoked(kid, claims) or exp - MARGIN <= time.time():
             return None
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=5, context=self.tls)
         try:
@@ -91,8 +93,8 @@ class Load:
         if answer.status == 503:
             return self.count("unavailable")
         # What was revoked meanwhile was not good.
-        if kid not in self.revoked():
-            example = f"{answer.status} for a token of {sandbox} by {kid}, good for {exp - time.time():.0f} s more: {body}"
+        if not self.revoked(kid, claims):
+            example = f"{answer.status} for a token of {claims['sandbox_id']} by {kid}, good for {exp - time.time():.0f} s more: {body}"
             self.count("rejected", example=example)
         return None
 

@@ -210,12 +210,15 @@ def main(kubeconfig, bless=None):
         compare = ["diff", "-u", "--label", "expected", "--label", "found", EXPECTED, "-"]
         subprocess.run(compare, input=found, text=True, check=False)
         sys.exit(f"the rights are not those of {EXPECTED.name}; if on purpose: {sys.argv[0]} KUBECONFIG --bless")
+    total, granted = 0, 0
     for release in releases:
         asked, allowed, wrong = release.ask(server)
+        total, granted = total + asked, granted + allowed
         if wrong:
             sys.exit(f"{release.name}: {len(wrong)} of {asked} answers are not as listed, such as\n" + "\n".join(wrong[:20]))
         who = ", ".join(release.identities)
         print(f"rights of {who} ({release.name}): {asked} questions, {allowed} allowed, {asked - allowed} refused, as listed")
+    print(f"rights: {total} questions in all, {granted} allowed")
 
 
 if __name__ == "__main__":
