@@ -95,13 +95,15 @@ fn of_verifying(results: &Results) -> Result<Vec<Target>, Box<dyn Error>> {
     let fastest = libraries.min_by(|a, b| a.median().total_cmp(&b.median())).unwrap_or(peer);
     let link = "; [why this library](adr/0001-ed25519-library.md)";
     let remembered = |what, name| -> Result<_, Box<dyn Error>> {
-        let (one, warm) = (verify(name)?, verify(names::TURNS)?);
-        let (took, would_do, warm) = (one.median() / 1e3, peer.median() / 1e5, warm.median() / 1e3);
-        let fetched = if name == names::COLD {
-            let megabytes = results.megabytes();
-            format!("; {megabytes:.0} MB have to be fetched again, and where they need not, it is {warm:.2}")
-        } else {
+        let (one, near) = (verify(name)?, verify(names::ONE)?.median() / 1e3);
+        let (took, would_do) = (one.median() / 1e3, peer.median() / 1e5);
+        let fetched = if name == names::ONE {
             String::new()
+        } else {
+            let megabytes = results.megabytes();
+            format!(
+                "; {megabytes:.0} MB are gone through, and where all is in the nearest cache it is {near:.2}"
+            )
         };
         let reason = format!("one takes {took:.2} µs, where {would_do:.2} would do{fetched}");
         Ok(Target { what, aim: Aim::AtLeast(100.0), found: one.faster_than(peer), reason })

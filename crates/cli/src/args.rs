@@ -45,7 +45,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// Write to standard output what goes to standard error, for a log that is to have all in order
+    /// Write to standard output what goes to standard error: for a log that is to have all in order, not for a program to read
     #[arg(long, global = true)]
     pub(crate) one_stream: bool,
 }

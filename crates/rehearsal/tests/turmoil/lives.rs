@@ -73,6 +73,8 @@ fn summary(lives: &[Life]) -> String {
         };
         let _ = writeln!(text, "{whose}, answered {answer:?}: {count}");
     }
+    let wrong: usize = lives.iter().map(|life| life.violations.len()).sum();
+    let _ = writeln!(text, "{wrong} answers, gaps or losses that a rule forbids");
     let slowest = lives.iter().max_by_key(|life| life.recovered);
     if let Some(slowest) = slowest {
         let seconds = |duration: Duration| duration.as_secs_f64();

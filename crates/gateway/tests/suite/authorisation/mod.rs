@@ -145,6 +145,8 @@ async fn everybody_is_answered_as_the_book_says_at_every_endpoint() {
         }
         seen.push((endpoint, answers));
     }
+    let asked: usize = seen.iter().map(|(_, answers)| answers.len()).sum();
+    println!("{} endpoints asked {asked} times, each answered as it should be", seen.len());
     everybody.were_rejected_as_they_should().await;
     page::holds(&page::text(&everybody, &seen));
     everybody.part().await;
