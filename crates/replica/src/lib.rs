@@ -115,7 +115,6 @@ impl Replica {
         if before.digest() != held.digest() || before.overrule != held.overrule {
             self.look_again();
         }
-        outlast_requests(&before);
     }
 
     /// How the memory of good signatures has done.
@@ -215,13 +214,6 @@ impl Replica {
         self.rereads.next().await;
         usable(self.held(), self.moment())
     }
-}
-
-/// Waits a moment until no request holds `before` any more: the last to hold it frees it, and no request should.
-fn outlast_requests(before: &Arc<Held>) {
-    const LOOKS: usize = 1_000;
-    let held_elsewhere = |_: &usize| Arc::strong_count(before) > 1;
-    (0..LOOKS).take_while(held_elsewhere).for_each(|_| std::thread::yield_now());
 }
 
 /// A newer witness may forbid what the keyring held still accepts.
