@@ -40,8 +40,25 @@ impl Threads {
     }
 }
 
-/// What thread `.0` does at its turn `.1`.
-pub type Work<'a> = Box<dyn Fn(usize, usize) -> bool + Sync + 'a>;
+/// One of so many threads.
+#[derive(Clone, Copy)]
+pub struct Seat {
+    /// Which, from 0.
+    pub thread: usize,
+    /// How many there are.
+    pub threads: usize,
+}
+
+impl Seat {
+    /// At turn `number` through its part of `all`: so all threads together go through as much as one alone.
+    pub fn of_its_part<T>(self, all: &[T], number: usize) -> Option<&T> {
+        let part = all.len() / self.threads;
+        all.get(number.checked_rem(part)? + self.thread * part)
+    }
+}
+
+/// What a thread does at its turn `.1`.
+pub type Work<'a> = Box<dyn Fn(Seat, usize) -> bool + Sync + 'a>;
 
 /// Each piece of work by one thread and by two, in turn, `rounds` times; each thread does it so many times.
 pub fn threads(work: &[(String, usize, Work<'_>)], rounds: usize) -> Result<Vec<Threads>, Box<dyn Error>> {
@@ -61,7 +78,7 @@ pub fn threads(work: &[(String, usize, Work<'_>)], rounds: usize) -> Result<Vec<
 /// the last has ended.
 fn rate(threads: usize, times: usize, work: &Work<'_>) -> Result<f64, Box<dyn Error>> {
     let (clock, warm) = (SystemClock::default(), Barrier::new(threads));
-    let run = |thread: usize, times: usize| (0..times).all(|number| work(thread, number));
+    let run = |thread: usize, times: usize| (0..times).all(|number| work(Seat { thread, threads }, number));
     let took = std::thread::scope(|scope| {
         let start = |thread: usize| {
             let (run, warm) = (&run, &warm);

@@ -49,7 +49,7 @@ pub fn page(results: &Results) -> Result<String, Box<dyn Error>> {
         if cold.faster_than(warm) < 0.95 {
             "A gateway, which has requests to read between two tokens, is between the two."
         } else {
-            "It makes no difference here: they fit into none of the nearer caches anyway."
+            "To run through them before is no help here: they are more than the nearer caches hold."
         },
     )?;
     table(&mut page, "Mint", &results.mint, named(&results.mint, JSONWEBTOKEN)?)?;
@@ -168,7 +168,7 @@ fn worth(page: &mut String, results: &Results) -> Result<(), Box<dyn Error>> {
     rates(page, "Keyring and memory, shared in plainer ways", &results.shared)?;
     writeln!(
         page,
-        "\nRemembered tokens, each thread its own 5,000, taken as under *Threads*, without a replica. *{AS_IS}*: the keyring \
+        "\nRemembered tokens, each thread its part of 10,000, taken as under *Threads*, without a replica. *{AS_IS}*: the keyring \
          behind an atomic pointer, read without a count; the memory a table of small sets, each with its own lock, in which the \
          whole token is compared.",
     )?;

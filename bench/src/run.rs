@@ -11,7 +11,7 @@ use keystile_token::{Keyring, Remembered};
 use crate::contenders::{KEYSTILE, first_seen, mint, peers_verify, raw_verify, recalls, refused, remembered};
 use crate::fixture::{NOW, grant, keyring, manifest, tokens};
 use crate::gateway::{Gateway, compiled};
-use crate::load::{self, Threads, Waits, Work};
+use crate::load::{self, Seat, Threads, Waits, Work};
 use crate::measure::{Contender, Measured, measure, median};
 use crate::rejections;
 use crate::tricks::{self, Trick};
@@ -36,8 +36,10 @@ pub mod names {
     pub const TURNS: &str = "Keystile, remembered: 10,000 tokens in turn";
     /// The same with the caches full of something else.
     pub const COLD: &str = "Keystile, remembered: 10,000 tokens in turn, out of the caches";
-    /// Through the gateway's replica, each thread with its own tokens.
-    pub const OWN: &str = "remembered, each its own 5,000";
+    /// Through the gateway's replica, all threads with all tokens.
+    pub const SAME: &str = "remembered, each all of 10,000";
+    /// The same, each thread with its part of them.
+    pub const OWN: &str = "remembered, each its part of 10,000";
     /// The same with nothing shared but the memory.
     pub const BARE: &str = "the same by a keyring of its own, without a replica";
     /// Through the gateway's replica, nothing remembered.
@@ -189,30 +191,31 @@ fn threads(
     let gateway = Gateway::new(keyring(1, 1)?, MEMORY);
     gateway.see(many)?;
     let forgetful = Gateway::new(keyring(1, 1)?, 0);
-    let (gateway, forgetful, half) = (&gateway, &forgetful, many.len() / 2);
-    let same = move |thread: usize, number: usize| many.get((number + thread * half) % many.len());
-    let own = move |thread: usize, number: usize| many.get(number % half + thread * half);
+    let (gateway, forgetful) = (&gateway, &forgetful);
+    let same =
+        move |seat: Seat, number: usize| many.get((number + seat.thread * many.len() / 2) % many.len());
+    let own = move |seat: Seat, number: usize| seat.of_its_part(many, number);
     let is = |token: Option<&String>, good: &dyn Fn(&str) -> bool| token.is_some_and(|token| good(token));
     let work: Vec<(String, usize, Work<'_>)> = vec![
         (
-            "remembered, both the same 10,000".to_owned(),
+            names::SAME.to_owned(),
             60_000,
-            Box::new(move |thread, number| is(same(thread, number), &|token| gateway.admits(token))),
+            Box::new(move |seat, number| is(same(seat, number), &|token| gateway.admits(token))),
         ),
         (
             names::OWN.to_owned(),
             60_000,
-            Box::new(move |thread, number| is(own(thread, number), &|token| gateway.admits(token))),
+            Box::new(move |seat, number| is(own(seat, number), &|token| gateway.admits(token))),
         ),
         (
             names::BARE.to_owned(),
             60_000,
-            Box::new(move |thread, number| is(own(thread, number), &|token| recalls(ring, token, memory))),
+            Box::new(move |seat, number| is(own(seat, number), &|token| recalls(ring, token, memory))),
         ),
         (
             names::FRESH.to_owned(),
             600,
-            Box::new(move |thread, number| is(own(thread, number), &|token| forgetful.admits(token))),
+            Box::new(move |seat, number| is(own(seat, number), &|token| forgetful.admits(token))),
         ),
     ];
     load::threads(&work, rounds)

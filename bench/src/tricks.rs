@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::contenders::{recalls, refused};
 use crate::fixture::{NOW, manifest};
 use crate::gateway::compiled;
-use crate::load::{Threads, Work, threads};
+use crate::load::{Seat, Threads, Work, threads};
 use crate::measure::{Contender, Measured, measure};
 use crate::rejections::respelt;
 
@@ -253,8 +253,7 @@ pub fn shared(many: &[String], rounds: usize) -> Result<Vec<Threads>, Box<dyn Er
     let (whole, hashed) = plainly_remembered(&ring, many, &memory)?;
     let swapped = ArcSwap::from(Arc::clone(&ring));
     let (read_locked, locked) = (RwLock::new(Arc::clone(&ring)), Mutex::new(Arc::clone(&ring)));
-    let half = many.len() / 2;
-    let own = |thread: usize, number: usize| many.get(number % half + thread * half);
+    let own = |seat: Seat, number: usize| seat.of_its_part(many, number);
     let (ring, memory) = (&ring, &memory);
     let (swapped, read_locked, locked, whole, hashed) = (&swapped, &read_locked, &locked, &whole, &hashed);
     let again = |vouched: Option<&Vouched>| {
@@ -265,46 +264,46 @@ pub fn shared(many: &[String], rounds: usize) -> Result<Vec<Threads>, Box<dyn Er
         (
             AS_IS.to_owned(),
             times,
-            Box::new(move |thread, number| {
-                own(thread, number).is_some_and(|token| recalls(&swapped.load(), token, memory))
+            Box::new(move |seat, number| {
+                own(seat, number).is_some_and(|token| recalls(&swapped.load(), token, memory))
             }),
         ),
         (
             "the keyring behind an atomic pointer, counted".to_owned(),
             times,
-            Box::new(move |thread, number| {
-                own(thread, number).is_some_and(|token| recalls(&swapped.load_full(), token, memory))
+            Box::new(move |seat, number| {
+                own(seat, number).is_some_and(|token| recalls(&swapped.load_full(), token, memory))
             }),
         ),
         (
             "the keyring behind an `RwLock`".to_owned(),
             times,
-            Box::new(move |thread, number| {
+            Box::new(move |seat, number| {
                 let ring = Arc::clone(&read_locked.read().unwrap_or_else(PoisonError::into_inner));
-                own(thread, number).is_some_and(|token| recalls(&ring, token, memory))
+                own(seat, number).is_some_and(|token| recalls(&ring, token, memory))
             }),
         ),
         (
             "the keyring behind a `Mutex`".to_owned(),
             times,
-            Box::new(move |thread, number| {
+            Box::new(move |seat, number| {
                 let ring = Arc::clone(&locked.lock().unwrap_or_else(PoisonError::into_inner));
-                own(thread, number).is_some_and(|token| recalls(&ring, token, memory))
+                own(seat, number).is_some_and(|token| recalls(&ring, token, memory))
             }),
         ),
         (
             "the memory a `HashMap` of tokens behind a `Mutex`".to_owned(),
             times,
-            Box::new(move |thread, number| {
+            Box::new(move |seat, number| {
                 let memory = whole.lock().unwrap_or_else(PoisonError::into_inner);
-                own(thread, number).is_some_and(|token| again(memory.get(token.as_bytes())))
+                own(seat, number).is_some_and(|token| again(memory.get(token.as_bytes())))
             }),
         ),
         (
             "the same by the tokens' SHA-256".to_owned(),
             times,
-            Box::new(move |thread, number| {
-                own(thread, number).is_some_and(|token| {
+            Box::new(move |seat, number| {
+                own(seat, number).is_some_and(|token| {
                     let key = sha256(token);
                     again(hashed.lock().unwrap_or_else(PoisonError::into_inner).get(&key))
                 })

