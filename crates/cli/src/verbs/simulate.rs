@@ -81,7 +81,7 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// The largest script that is read.
+/// The largest script, or file of measurements, that is read.
 const MOST_BYTES: u64 = 256 * 1024;
 
 /// Simulates.
