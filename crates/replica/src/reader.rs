@@ -64,19 +64,6 @@ pub(crate) struct Read {
 }
 
 impl Reader {
-    /// Whether there is a keyring at all.
-    pub async fn expect_keyring(&self) -> Result<(), ReadError> {
-        let Err(missing @ (LoadError::Missing { .. } | LoadError::NotAdopted { .. })) =
-            self.store.load_public().await
-        else {
-            return Ok(());
-        };
-        match self.store.witness().await {
-            Ok(Some(_)) if self.verify_only => Ok(()),
-            _ => Err(missing.into()),
-        }
-    }
-
     /// The first read: anything wrong is an error, and nothing is created. `predecessor` is the last
     /// report of an earlier process of the same name.
     pub async fn first(&self, predecessor: Option<&ReplicaReport>) -> Result<Held, ReadError> {

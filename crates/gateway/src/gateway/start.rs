@@ -99,11 +99,11 @@ pub(super) fn replica_id(config: &Config, entropy: &dyn Entropy) -> Result<Repli
     ReplicaId::new(name).map_err(|_| EntropyError)
 }
 
-/// Reports, then loads: an operation that waits for the fleet waits for this replica from here on.
+/// Reports, then loads: an operation that waits for the fleet waits for this replica from here on. One that could not
+/// load says nothing, and holds up nobody, however often it is started again.
 pub(super) async fn load(reader: &Reader, identity: &Identity) -> Result<Held, ReadError> {
-    // A place without a keyring is left as it was found: a report there would be a remnant.
-    reader.expect_keyring().await?;
     let store = reader.store.as_ref();
+    reader.first(None).await?;
     let predecessor = predecessor(store, &identity.replica).await;
     if let Err(error) = store.report(&identity.loading(reader.clock.now())).await {
         let why = chain(&error);
@@ -111,7 +111,8 @@ pub(super) async fn load(reader: &Reader, identity: &Identity) -> Result<Held, R
     }
     let first = reader.first(predecessor.as_ref()).await;
     if first.is_err() {
-        // A replica that never served holds up nobody; what an earlier one of its name said stands.
+        // Between the two reads the store has changed for the worse. What an earlier one of this name said stands. In
+        // Kubernetes a replica may not remove its report: that one counts until it is stale.
         let _ = match &predecessor {
             Some(report) => store.report(report).await,
             None => store.forget(&identity.replica).await,
