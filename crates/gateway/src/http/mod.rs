@@ -11,6 +11,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, Request, StatusCode};
+use http_body_util::Limited;
+use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use crate::gatekeeper::Gatekeeper;
@@ -44,13 +46,13 @@ impl Answers {
     }
 
     /// The answer to `peer`. Nobody looks at the body of a question to forward-auth.
-    pub(crate) async fn answer(self, mut request: Request<Body>, peer: Peer) -> Response {
-        if let Some(gatekeeper) = self.forward_auth.filter(|_| request.uri().path() == VERIFY) {
-            let (head, _) = request.into_parts();
-            return verify::verify(&gatekeeper, &head.headers, &peer).await;
+    pub(crate) async fn answer(&self, request: Request<Limited<Incoming>>, peer: &Peer) -> Response {
+        if let Some(gatekeeper) = self.forward_auth.as_ref().filter(|_| request.uri().path() == VERIFY) {
+            return verify::verify(gatekeeper, request.headers(), peer).await;
         }
-        request.extensions_mut().insert(peer);
-        let Ok(response) = self.router.oneshot(request).await;
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
+        let Ok(response) = self.router.clone().oneshot(request).await;
         response
     }
 }

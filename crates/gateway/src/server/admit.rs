@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::Limited;
@@ -37,7 +36,7 @@ impl Admission {
     pub(super) async fn admit<F>(
         &self,
         request: Request<Incoming>,
-        answer: impl FnOnce(Request<Body>) -> F,
+        answer: impl FnOnce(Request<Limited<Incoming>>) -> F,
     ) -> Response
     where
         F: Future<Output = Response>,
@@ -49,7 +48,7 @@ impl Admission {
                 tonic::Status::resource_exhausted("this gateway works on as many requests as it may");
             return refuse(grpc, status, StatusCode::SERVICE_UNAVAILABLE);
         };
-        let request = request.map(|body| Body::new(Limited::new(body, self.body_bytes)));
+        let request = request.map(|body| Limited::new(body, self.body_bytes));
         if let Ok(response) = tokio::time::timeout(self.timeout, answer(request)).await {
             return response;
         }

@@ -146,6 +146,14 @@ struct Connection {
     failures: Arc<Failures>,
 }
 
+/// What the requests of one connection have in common.
+struct Talk {
+    answers: Answers,
+    admission: Arc<Admission>,
+    peer: Peer,
+    requests: Requests,
+}
+
 impl Connection {
     async fn serve<S>(self, stream: S, address: SocketAddr, watcher: Watcher)
     where
@@ -182,12 +190,13 @@ impl Connection {
             self.limits;
         let requests = Requests::default();
         let stream = Paced::new(stream, Times { first, header, taken }, requests.clone());
-        let (answers, admission) = (self.answers, self.admission);
+        // One for all: a request counts one reference.
+        let talk = Arc::new(Talk { answers: self.answers, admission: self.admission, peer, requests });
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-            requests.begun();
-            let (answers, admission) = (answers.clone(), Arc::clone(&admission));
-            let (peer, requests) = (peer.clone(), requests.clone());
+            let talk = Arc::clone(&talk);
+            talk.requests.begun();
             async move {
+                let Talk { answers, admission, peer, requests } = talk.as_ref();
                 let answer = admission.admit(request, |request| answers.answer(request, peer)).await;
                 requests.answered();
                 Ok::<_, Infallible>(answer)
