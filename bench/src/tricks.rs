@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine;
+use base64::engine::Simd;
+use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
 use keystile_keyring::UnixTime;
 use keystile_keyring::manifest::Revoked;
 use keystile_system::{Clock as _, SystemClock};
@@ -199,6 +200,18 @@ fn by_serde() -> Vec<u8> {
     serde_json::to_vec(&claims).unwrap_or_default()
 }
 
+/// Encodes claims and a signature.
+fn encoding(engine: impl Engine) -> impl FnMut() -> bool {
+    let (claims, mut room) = (by_hand(), [0; 600]);
+    move || {
+        let [claims, signature] = [black_box(claims.as_slice()), black_box(&[0x5a; 64])];
+        let written =
+            [claims, signature].map(|bytes| engine.encode_slice(bytes, &mut room).unwrap_or_default());
+        black_box(&room);
+        written.iter().all(|bytes| *bytes > 64)
+    }
+}
+
 fn minting(token: &str) -> Result<Vec<Pair<'_>>, Box<dyn Error>> {
     if by_hand() != by_serde() {
         return Err("both write the same claims".into());
@@ -228,6 +241,13 @@ fn minting(token: &str) -> Result<Vec<Pair<'_>>, Box<dyn Error>> {
             Part::Mint,
             Contender::new("by hand", || black_box(by_hand()).len() > 64),
             Contender::new("serde_json", || black_box(by_serde()).len() > 64),
+        ),
+        (
+            "base64url is written many bytes at a time",
+            "three at a time, by a table",
+            Part::Mint,
+            Contender::new("many", encoding(Simd::url_safe(NO_PAD))),
+            Contender::new("three", encoding(URL_SAFE_NO_PAD)),
         ),
         (
             "the token is zeroed as a `Box<str>`",

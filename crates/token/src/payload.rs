@@ -1,7 +1,8 @@
 //! The claims of a sandbox token as JSON, in the order in which OpenShell declares them.
 
 use std::borrow::Cow;
-use std::io::Write as _;
+
+use itoa::Buffer as Digits;
 
 /// The claims of a sandbox token, on their way into it. The texts are visible ASCII.
 pub(crate) struct Payload<'a> {
@@ -17,18 +18,32 @@ pub(crate) struct Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// What `serde_json` would write (a test compares). Room for all but the oddest texts is made at once.
+    /// What `serde_json` would write (a test compares).
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let (issuer, id) = (escaped(self.issuer), escaped(self.sandbox_id));
-        let mut json = Vec::with_capacity(256 + 2 * (issuer.len() + id.len()));
-        // A vector takes all that is written to it.
-        let _ = write!(
-            json,
-            "{{\"sub\":\"{}{id}\",\"iss\":\"{issuer}\",\"aud\":\"{issuer}\",\"iat\":{},\"exp\":{},\
-             \"sandbox_id\":\"{id}\",\"keystile\":{{\"began\":{},\"method\":\"{}\"}}}}",
-            self.subject_prefix, self.issued_at, self.expires_at, self.lineage_began, self.bootstrap_method,
-        );
-        json
+        let (issuer, id) = (&*escaped(self.issuer), &*escaped(self.sandbox_id));
+        let mut digits = [Digits::new(), Digits::new(), Digits::new()];
+        let [issued_at, expires_at, began] = &mut digits;
+        let json = [
+            "{\"sub\":\"",
+            self.subject_prefix,
+            id,
+            "\",\"iss\":\"",
+            issuer,
+            "\",\"aud\":\"",
+            issuer,
+            "\",\"iat\":",
+            issued_at.format(self.issued_at),
+            ",\"exp\":",
+            expires_at.format(self.expires_at),
+            ",\"sandbox_id\":\"",
+            id,
+            "\",\"keystile\":{\"began\":",
+            began.format(self.lineage_began),
+            ",\"method\":\"",
+            self.bootstrap_method,
+            "\"}}",
+        ];
+        json.concat().into_bytes()
     }
 }
 
