@@ -32,4 +32,4 @@ end_gateway() {
         gateway=
     fi
 }
-trap 'end_gateway; rm -rf --one-file-system "$work"' EXIT
+trap 'end_gateway; rm -rf --one-file-system "$work" || true' EXIT
