@@ -166,15 +166,26 @@ fn console(session: &mut Session, kids: &mut Kids, block: &[&str]) -> Result<Str
             let what = format!("exit code {} without `$ echo $?` after it: {command}", ran.status);
             return Err(session.fault(format!("{what}\n{}", ran.output)));
         }
-        kids.learn(&entry.output, &ran.output);
+        let output: String = ran.output.split_inclusive('\n').filter(|line| !is_diagnostic(line)).collect();
+        kids.learn(&entry.output, &output);
         for (line, prompt) in command.lines().zip(std::iter::once("$ ").chain(std::iter::repeat("> "))) {
             made.push_str(prompt);
             made.push_str(line);
             made.push('\n');
         }
-        made.push_str(&ran.output);
+        made.push_str(&output);
     }
     Ok(made)
+}
+
+/// Whether Kubernetes' client library says this line, in the format of its log, when its watch is cut off as Helm has seen
+/// enough: a matter of chance, and no answer of a command.
+fn is_diagnostic(line: &str) -> bool {
+    let mut head = line.chars();
+    head.next().is_some_and(|severity| "IWEF".contains(severity))
+        && head.by_ref().take(4).filter(char::is_ascii_digit).count() == 4
+        && head.next() == Some(' ')
+        && line.contains(".go:")
 }
 
 fn hidden(session: &mut Session, block: &[&str]) -> Result<String, BookError> {
@@ -263,6 +274,14 @@ mod tests {
         assert!(difference(&page("a\nb"), &page("b\nc")).is_some());
         assert!(difference(&page("a\nb"), &page("b\na").replace("<!-- unordered -->", "")).is_some());
         assert_eq!(difference(&page("a"), &page("a").replace('x', "y")), Some((5, "x", "y")));
+    }
+
+    #[test]
+    fn what_the_client_library_logs_is_not_shown() {
+        let log = "I1127 19:03:31.659633   11385 reflector.go:664] \"Warning: watch ended with error\"";
+        let page = |command: &str| format!("```console\n$ {command}\n```\n");
+        let made = record(&page(&format!("echo '{log}'; echo I1127 is kept"))).expect("it succeeds");
+        assert!(made.ends_with("kept\nI1127 is kept\n```\n"), "{made}");
     }
 
     #[test]
