@@ -92,8 +92,8 @@ class Load:
             return self.count("accepted", kid)
         if answer.status == 503:
             return self.count("unavailable")
-        # What was revoked meanwhile was not good, nor what ended on its way.
-        if not self.revoked(kid, claims) and exp > time.time():
+        # What was revoked meanwhile was not good, nor what ended on its way, the leeway of 5 s included.
+        if not self.revoked(kid, claims) and exp + 5 > time.time():
             example = f"{answer.status} for a token of {claims['sandbox_id']} by {kid}, good for {exp - time.time():.0f} s more: {body}"
             self.count("rejected", example=example)
         return None

@@ -42,7 +42,7 @@ pub struct Gateway<L = TcpListener> {
 }
 
 impl Gateway {
-    /// Listens, reports that it is loading, loads the keyring, reports what it holds. `cluster` is asked about
+    /// Listens, reads the keyring, reports that it is loading, reads it again, reports what it holds. `cluster` is asked about
     /// ServiceAccount tokens, where the configuration lets them bootstrap.
     pub async fn bind(
         config: Config,
