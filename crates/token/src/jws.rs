@@ -17,10 +17,10 @@ pub(crate) const SANDBOX_TYP: &str = "JWT";
 
 /// Many bytes at a time, where the processor can. What strangers send is decoded by the plain engine, whose code has no
 /// `unsafe`.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 static ENCODER: std::sync::LazyLock<base64::engine::Simd> =
     std::sync::LazyLock::new(|| base64::engine::Simd::url_safe(base64::engine::general_purpose::NO_PAD));
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"))))]
 use URL_SAFE_NO_PAD as ENCODER;
 
 /// `base64url` without padding, trailing bits zero: one encoding for one sequence of bytes.

@@ -42,8 +42,8 @@ pub struct Gateway<L = TcpListener> {
 }
 
 impl Gateway {
-    /// Listens, reads the keyring, reports that it is loading, reads it again, reports what it holds. `cluster` is asked about
-    /// ServiceAccount tokens, where the configuration lets them bootstrap.
+    /// Listens, reads the keyring, reports that it is loading, reads it again, reports what it holds. `cluster` is
+    /// asked about ServiceAccount tokens, where the configuration lets them bootstrap.
     pub async fn bind(
         config: Config,
         store: Arc<dyn Store>,

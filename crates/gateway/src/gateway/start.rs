@@ -103,6 +103,7 @@ pub(super) fn replica_id(config: &Config, entropy: &dyn Entropy) -> Result<Repli
 /// load says nothing, and holds up nobody, however often it is started again.
 pub(super) async fn load(reader: &Reader, identity: &Identity) -> Result<Held, ReadError> {
     let store = reader.store.as_ref();
+    // Only whether it can: what is held is read after the report, or a change before it would have waited for nobody.
     reader.first(None).await?;
     let predecessor = predecessor(store, &identity.replica).await;
     if let Err(error) = store.report(&identity.loading(reader.clock.now())).await {

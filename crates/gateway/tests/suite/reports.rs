@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keystile_gateway::Config;
-use keystile_keyring::plan::Verb;
+use keystile_keyring::plan::{Mode, Verb};
 use keystile_keyring::report::{Condition, Presence};
 use keystile_keyring::{ReplicaReport, UnixTime};
 use keystile_store::Store;
@@ -35,6 +35,40 @@ async fn t42_a_replica_reports_before_it_loads_and_what_it_holds_afterwards() {
     assert_eq!(last.condition, Condition::Ready);
     assert_eq!(last.digest, Some(world.store.load_digest().await));
     assert!(last.keys.iter().all(|key| key.from_start), "it never served without them");
+}
+
+/// Who commits before the report does not wait for the replica: it must not hold what it read before.
+#[tokio::test]
+async fn i2_a_replica_holds_what_it_read_after_it_reported() {
+    let world = Arc::new(World::begun().await);
+    let behind = Arc::clone(&world);
+    world.store.as_it_loads(async move {
+        behind.apply_on_disk(Verb::Rotate { mode: Mode::Emergency, no_rollback: false }).await;
+    });
+    world.store.silence();
+    let reports = world.store.record_reports();
+    let _gateway = world.gateway().await;
+    let held: Vec<_> = reports.lock().expect("not poisoned").iter().map(|report| report.generation).collect();
+    assert_eq!(held.get(..2), Some([0, 2].as_slice()), "{held:?}");
+}
+
+/// The store changes for the worse between a replica's first report and its second read.
+#[tokio::test]
+async fn a_replica_that_fails_to_load_leaves_the_reports_as_it_found_them() {
+    let world = World::begun().await;
+    let named = || Config { replica: Some("gateway-1".parse().expect("a name")), ..config() };
+    let refuses = async || {
+        let store = Arc::clone(&world.store);
+        world.store.as_it_loads(async move { store.fail(true) });
+        world.gateway_with(named()).await.err().expect("the store fails");
+        world.store.fail(false);
+        world.store.inner_reports().await
+    };
+    assert_eq!(refuses().await, [], "it never served");
+    world.gateway_with(named()).await.expect("it starts").stopped().await;
+    let left = world.store.inner_reports().await;
+    assert_eq!(left.iter().map(|report| report.generation).collect::<Vec<_>>(), [1]);
+    assert_eq!(refuses().await, left, "what the process before it said stands");
 }
 
 #[tokio::test]

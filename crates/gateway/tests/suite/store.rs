@@ -1,8 +1,10 @@
 //! A store that fails when told to, and counts what is read.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use keystile_keyring::report::Condition;
 use keystile_keyring::{Digest, Manifest, ReplicaId, ReplicaReport};
 use keystile_store::{
     Commit, CommitError, FileError, KeySet, LoadError, Loaded, LoadedPublic, Mirror, Occupancy, Store,
@@ -19,7 +21,10 @@ pub struct Flaky {
     nothing: watch::Sender<u64>,
     reads: AtomicU64,
     recorded: Recorded,
+    as_it_loads: Mutex<Option<Meanwhile>>,
 }
+
+type Meanwhile = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Reports in the order in which they were written.
 pub type Recorded = Arc<Mutex<Vec<ReplicaReport>>>;
@@ -34,6 +39,7 @@ impl Flaky {
             nothing: watch::Sender::new(0),
             reads: AtomicU64::new(0),
             recorded: Recorded::default(),
+            as_it_loads: Mutex::new(None),
         }
     }
 
@@ -55,6 +61,11 @@ impl Flaky {
     /// Every report from now on, as it is written.
     pub fn record_reports(&self) -> Recorded {
         Arc::clone(&self.recorded)
+    }
+
+    /// Happens once: as the next replica reports that it is loading.
+    pub fn as_it_loads(&self, meanwhile: impl Future<Output = ()> + Send + 'static) {
+        *self.as_it_loads.lock().expect("not poisoned") = Some(Box::pin(meanwhile));
     }
 
     /// The reports in the store, whatever fails.
@@ -108,7 +119,14 @@ impl Store for Flaky {
 
     async fn report(&self, report: &ReplicaReport) -> Result<(), StoreError> {
         self.recorded.lock().expect("not poisoned").push(report.clone());
-        self.inner.report(report).await
+        self.inner.report(report).await?;
+        if report.condition == Condition::Loading {
+            let meanwhile = self.as_it_loads.lock().expect("not poisoned").take();
+            if let Some(meanwhile) = meanwhile {
+                meanwhile.await;
+            }
+        }
+        Ok(())
     }
 
     async fn replicas(&self) -> Result<Vec<ReplicaReport>, StoreError> {
